@@ -1,0 +1,1 @@
+"""The HTTP control API: routes, wire schemas, the embedding service, the dashboard."""

@@ -1,0 +1,1 @@
+"""The `ppgssl` command: one file per group of commands, heavy imports inside them."""

@@ -1,0 +1,40 @@
+"""What every command shares: progress to stderr, results to stdout, errors to exit codes."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from ppgssl.errors import InputError, PpgsslError
+
+console_err = Console(stderr=True, highlight=False)
+console_out = Console(highlight=False, soft_wrap=True)
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document to stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn ppgssl's errors into one line on stderr and the exit code that the contract names."""
+    try:
+        yield
+    except PpgsslError as error:
+        console_err.print(f"[bold red]error:[/] {_escape(str(error))}")
+        raise typer.Exit(EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILURE) from error
+    except KeyboardInterrupt:
+        console_err.print("interrupted")
+        raise typer.Exit(130) from None
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

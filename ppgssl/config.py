@@ -1,0 +1,326 @@
+"""The one typed tree that crosses every layer: YAML file, `--set`, a job's `config`, a checkpoint.
+
+Validated once, here. Below this door nobody re-checks or re-defaults. It never looks at the
+machine: whether a device exists is asked when a run starts (`ppgssl.training.devices`).
+
+Units as suffix: `_seconds`, `_hz`, `_ratio` (no unit). Defaults are the reference run.
+"""
+
+import copy
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ppgssl.errors import ConfigError
+
+CONFIG_FOLDERS = (
+    Path(__file__).parent / "presets",  # installed from a wheel
+    Path(__file__).parent.parent / "configs",  # a checkout
+)
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which windows are read, and how."""
+
+    window_seconds: float = Field(600.0, gt=0, description="Length of a window, seconds.")
+    fs_hz: float = Field(125.0, gt=0, description="Sampling rate of the windows, Hz.")
+    num_workers: int = Field(1, ge=0, le=64, description="Read-ahead threads; 0 reads in line.")
+    load_in_memory: bool = Field(False, description="Read the whole dataset before the first step.")
+    shuffle_buffer_mb: float = Field(
+        256.0, gt=0, description="Windows are shuffled within this many megabytes at a time."
+    )
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in one window."""
+        return round(self.window_seconds * self.fs_hz)
+
+
+class ModelConfig(Section):
+    """Shape of encoder and decoder."""
+
+    in_channels: int = Field(1, ge=1, description="Channels of a window.")
+    latent_dim: int = Field(512, ge=1, description="Width of the embedding.")
+    bottleneck_dim: int = Field(768, ge=1, description="Hidden width of the projection MLPs.")
+    num_blocks: int = Field(4, ge=1, le=8, description="Residual blocks, each of stride 2.")
+    base_filters: int = Field(32, ge=1, description="Channels after the stem.")
+    max_filters: int = Field(512, ge=1, description="Channels never exceed this.")
+    pooling: Literal["mean", "positional"] = Field(
+        "positional",
+        description="How tokens become one vector: 'mean' (as the reference draws it; reconstruction "
+        "cannot learn through it) or 'positional' (weighted by a learned code of the position).",
+    )
+    segment_seconds: float | None = Field(
+        10.0,
+        gt=0,
+        description="One bottleneck vector per this many seconds; the window's embedding is their "
+        "mean. null: one vector for the whole window.",
+    )
+
+    @property
+    def stride(self) -> int:
+        """Samples per token: the stem and every block halve the length."""
+        return 2 ** (self.num_blocks + 1)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels after the stem and after each block."""
+        return tuple(
+            min(self.base_filters * 2**i, self.max_filters) for i in range(self.num_blocks + 1)
+        )
+
+
+class LossConfig(Section):
+    """Weights of the reconstruction loss; they sum to 1."""
+
+    mse_weight: float = Field(0.50, ge=0, le=1)
+    ssim_weight: float = Field(0.30, ge=0, le=1)
+    fft_weight: float = Field(0.20, ge=0, le=1)
+    ssim_window_size: int = Field(11, ge=3, description="Gaussian window, samples; odd.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        total = self.mse_weight + self.ssim_weight + self.fft_weight
+        if not math.isclose(total, 1.0, abs_tol=1e-6):
+            raise ValueError(
+                f"mse_weight + ssim_weight + fft_weight must be 1, got {total:g}; "
+                f"divide each of them by {total:g}"
+            )
+        if self.ssim_window_size % 2 == 0:
+            raise ValueError(
+                f"ssim_window_size must be odd, got {self.ssim_window_size}; "
+                f"use {self.ssim_window_size + 1}"
+            )
+        return self
+
+
+class AugmentationConfig(Section):
+    """What is done to a training window. Geometry moves input and target, corruption the input."""
+
+    temporal_shift_range: float = Field(
+        0.10,
+        ge=0,
+        le=0.5,
+        description="Largest circular shift, share of the window; always applied.",
+    )
+    amplitude_scale_range: tuple[float, float] = Field(
+        (0.85, 1.15), description="Smallest and largest gain; always applied."
+    )
+    baseline_wander_freq: float = Field(
+        0.2, gt=0, description="Centre frequency of the wander, Hz."
+    )
+    baseline_wander_prob: Probability = 0.6
+    noise_prob: Probability = 0.4
+    noise_snr_ratio: float = Field(
+        0.8, gt=0, description="SNR of the added noise as a share of the window's own SNR (in dB)."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.amplitude_scale_range
+        if not 0 < low <= high:
+            raise ValueError(
+                f"amplitude_scale_range must be [low, high] with 0 < low <= high, got [{low}, {high}]"
+            )
+        return self
+
+
+class TrainingConfig(Section):
+    """Optimisation: AdamW, cosine schedule per epoch after a linear warm-up."""
+
+    epochs: int = Field(50, ge=1, le=10_000)
+    batch_size: int = Field(8, ge=1, description="Windows in one micro-batch.")
+    accumulation_steps: int = Field(4, ge=1, description="Micro-batches in one step.")
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup_epochs: int = Field(2, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="'auto' is fp16 autocast on CUDA and fp32 on a CPU."
+    )
+    early_stopping_patience: int = Field(10, ge=1, description="Epochs without a better val loss.")
+    checkpoint_every_epochs: int = Field(10, ge=1, description="Keep epoch-N for every N-th epoch.")
+
+
+class Config(Section):
+    """Everything that decides what a run computes."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        samples, stride = self.data.window_samples, self.model.stride
+        if samples < 2 * stride:
+            raise ValueError(
+                f"a window of {samples} samples is too short for {self.model.num_blocks} blocks, which "
+                f"turn {stride} samples into one token; use at least {2 * stride} samples "
+                f"(data.window_seconds >= {2 * stride / self.data.fs_hz:g}) or fewer model.num_blocks"
+            )
+        if samples < self.loss.ssim_window_size:
+            raise ValueError(
+                f"loss.ssim_window_size ({self.loss.ssim_window_size}) exceeds the window "
+                f"({samples} samples); use a smaller one"
+            )
+        if self.device == "cpu" and self.training.precision == "fp16":
+            raise ValueError("training.precision 'fp16' needs CUDA; use 'fp32' or 'auto' on a CPU")
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole tree as YAML, in the order of the fields."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def preset_names() -> list[str]:
+    """Stems of the files in `configs/`, sorted."""
+    return sorted({path.stem for folder in CONFIG_FOLDERS for path in folder.glob("*.yaml")})
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, as the partial tree its file holds.
+
+    Raises:
+        ConfigError: No preset has this name.
+    """
+    for folder in CONFIG_FOLDERS:
+        path = folder / f"{name}.yaml"
+        if name in preset_names() and path.is_file():
+            return read_yaml(path)
+    raise ConfigError(
+        f"preset: no preset is called {name!r}; there are {', '.join(preset_names())}"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        ConfigError: The file is missing, no YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(preset_names())
+        raise ConfigError(
+            f"config: cannot read {path} ({error.strerror}); give a YAML file or a preset: {known}"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: {path} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"config: {path} must hold a mapping, got {type(content).__name__}")
+    return content
+
+
+def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a config from a preset's name or a YAML file, then apply `key.path=value` overrides.
+
+    Raises:
+        ConfigError: The source cannot be read, or the result is no valid config.
+    """
+    if source is None:
+        tree: dict[str, Any] = {}
+    elif str(source) in preset_names():
+        tree = preset(str(source))
+    else:
+        tree = read_yaml(Path(source))
+    for override in overrides:
+        tree = merge(tree, parse_override(override))
+    return build_config(tree)
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """Turn `training.epochs=3` into `{"training": {"epochs": 3}}`; the value is read as YAML.
+
+    Raises:
+        ConfigError: There is no `=`, no key, or the value is no YAML.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set: expected key.path=value, got {text!r}")
+    try:
+        node: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value {value!r} is not valid YAML") from error
+    for part in reversed(key.strip().split(".")):
+        node = {part: node}
+    return node
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` laid on top, mapping by mapping; neither is changed."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def build_config(tree: Mapping[str, Any]) -> Config:
+    """Validate a partial tree over the defaults.
+
+    Raises:
+        ConfigError: Unknown keys or impossible values; the message has one line per key, with its
+            path and the remedy.
+    """
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        lines = [
+            _explain(
+                tuple(str(part) for part in item["loc"]), item["type"], item["msg"], item["input"]
+            )
+            for item in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _explain(path: tuple[str, ...], kind: str, message: str, value: object) -> str:
+    dotted = ".".join(path)
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(dotted, known_keys(), n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(_siblings(path))}"
+        return f"{dotted}: unknown key; {hint}"
+    message = message.removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error":
+        return f"{dotted}: {message}" if dotted else message
+    return f"{dotted}: {message}, got {value!r}"
+
+
+def known_keys() -> list[str]:
+    """Every key of the tree as a dotted path, in order."""
+    keys: list[str] = []
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys += [f"{name}.{child}" for child in field.annotation.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def _siblings(path: tuple[str, ...]) -> list[str]:
+    parent = path[0] + "." if len(path) > 1 else ""
+    siblings = [key.removeprefix(parent) for key in known_keys() if key.startswith(parent)]
+    return list(dict.fromkeys(key.split(".")[0] for key in siblings))

@@ -1,0 +1,1 @@
+"""Signal processing of PPG in NumPy and SciPy: pure functions, samples on the last axis."""

@@ -1,0 +1,1 @@
+"""The worker: claims jobs, runs each in a child process, reports what happens."""
