@@ -35,12 +35,18 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which windows are read, and how."""
 
-    window_seconds: float = Field(600.0, gt=0, description="Length of a window, seconds.")
-    fs_hz: float = Field(125.0, gt=0, description="Sampling rate of the windows, Hz.")
-    num_workers: int = Field(1, ge=0, le=64, description="Read-ahead threads; 0 reads in line.")
-    load_in_memory: bool = Field(False, description="Read the whole dataset before the first step.")
+    window_seconds: float = Field(default=600.0, gt=0, description="Length of a window, seconds.")
+    fs_hz: float = Field(default=125.0, gt=0, description="Sampling rate of the windows, Hz.")
+    num_workers: int = Field(
+        default=1, ge=0, le=64, description="Read-ahead threads; 0 reads in line."
+    )
+    load_in_memory: bool = Field(
+        default=False, description="Read the whole dataset before the first step."
+    )
     shuffle_buffer_mb: float = Field(
-        256.0, gt=0, description="Windows are shuffled within this many megabytes at a time."
+        default=256.0,
+        gt=0,
+        description="Windows are shuffled within this many megabytes at a time.",
     )
 
     @property
@@ -52,19 +58,22 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Shape of encoder and decoder."""
 
-    in_channels: int = Field(1, ge=1, description="Channels of a window.")
-    latent_dim: int = Field(512, ge=1, description="Width of the embedding.")
-    bottleneck_dim: int = Field(768, ge=1, description="Hidden width of the projection MLPs.")
-    num_blocks: int = Field(4, ge=1, le=8, description="Residual blocks, each of stride 2.")
-    base_filters: int = Field(32, ge=1, description="Channels after the stem.")
-    max_filters: int = Field(512, ge=1, description="Channels never exceed this.")
+    in_channels: int = Field(default=1, ge=1, description="Channels of a window.")
+    latent_dim: int = Field(default=512, ge=1, description="Width of the embedding.")
+    bottleneck_dim: int = Field(
+        default=768, ge=1, description="Hidden width of the projection MLPs."
+    )
+    num_blocks: int = Field(default=4, ge=1, le=8, description="Residual blocks, each of stride 2.")
+    base_filters: int = Field(default=32, ge=1, description="Channels after the stem.")
+    max_filters: int = Field(default=512, ge=1, description="Channels never exceed this.")
     pooling: Literal["mean", "positional"] = Field(
-        "positional",
-        description="How tokens become one vector: 'mean' (as the reference draws it; reconstruction "
-        "cannot learn through it) or 'positional' (weighted by a learned code of the position).",
+        default="positional",
+        description="How tokens become one vector: 'mean' (as the reference draws it; "
+        "reconstruction cannot learn through it) or 'positional' (weighted by a learned code of "
+        "the position).",
     )
     segment_seconds: float | None = Field(
-        10.0,
+        default=10.0,
         gt=0,
         description="One bottleneck vector per this many seconds; the window's embedding is their "
         "mean. null: one vector for the whole window.",
@@ -86,10 +95,10 @@ class ModelConfig(Section):
 class LossConfig(Section):
     """Weights of the reconstruction loss; they sum to 1."""
 
-    mse_weight: float = Field(0.50, ge=0, le=1)
-    ssim_weight: float = Field(0.30, ge=0, le=1)
-    fft_weight: float = Field(0.20, ge=0, le=1)
-    ssim_window_size: int = Field(11, ge=3, description="Gaussian window, samples; odd.")
+    mse_weight: float = Field(default=0.50, ge=0, le=1)
+    ssim_weight: float = Field(default=0.30, ge=0, le=1)
+    fft_weight: float = Field(default=0.20, ge=0, le=1)
+    ssim_window_size: int = Field(default=11, ge=3, description="Gaussian window, samples; odd.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,21 +120,23 @@ class AugmentationConfig(Section):
     """What is done to a training window. Geometry moves input and target, corruption the input."""
 
     temporal_shift_range: float = Field(
-        0.10,
+        default=0.10,
         ge=0,
         le=0.5,
         description="Largest circular shift, share of the window; always applied.",
     )
     amplitude_scale_range: tuple[float, float] = Field(
-        (0.85, 1.15), description="Smallest and largest gain; always applied."
+        default=(0.85, 1.15), description="Smallest and largest gain; always applied."
     )
     baseline_wander_freq: float = Field(
-        0.2, gt=0, description="Centre frequency of the wander, Hz."
+        default=0.2, gt=0, description="Centre frequency of the wander, Hz."
     )
     baseline_wander_prob: Probability = 0.6
     noise_prob: Probability = 0.4
     noise_snr_ratio: float = Field(
-        0.8, gt=0, description="SNR of the added noise as a share of the window's own SNR (in dB)."
+        default=0.8,
+        gt=0,
+        description="SNR of the added noise as a share of the window's own SNR (in dB).",
     )
 
     @model_validator(mode="after")
@@ -133,7 +144,8 @@ class AugmentationConfig(Section):
         low, high = self.amplitude_scale_range
         if not 0 < low <= high:
             raise ValueError(
-                f"amplitude_scale_range must be [low, high] with 0 < low <= high, got [{low}, {high}]"
+                "amplitude_scale_range must be [low, high] with 0 < low <= high, "
+                f"got [{low}, {high}]"
             )
         return self
 
@@ -141,25 +153,29 @@ class AugmentationConfig(Section):
 class TrainingConfig(Section):
     """Optimisation: AdamW, cosine schedule per epoch after a linear warm-up."""
 
-    epochs: int = Field(50, ge=1, le=10_000)
-    batch_size: int = Field(8, ge=1, description="Windows in one micro-batch.")
-    accumulation_steps: int = Field(4, ge=1, description="Micro-batches in one step.")
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    warmup_epochs: int = Field(2, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    epochs: int = Field(default=50, ge=1, le=10_000)
+    batch_size: int = Field(default=8, ge=1, description="Windows in one micro-batch.")
+    accumulation_steps: int = Field(default=4, ge=1, description="Micro-batches in one step.")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_epochs: int = Field(default=2, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="'auto' is fp16 autocast on CUDA and fp32 on a CPU."
+        default="auto", description="'auto' is fp16 autocast on CUDA and fp32 on a CPU."
     )
-    early_stopping_patience: int = Field(10, ge=1, description="Epochs without a better val loss.")
-    checkpoint_every_epochs: int = Field(10, ge=1, description="Keep epoch-N for every N-th epoch.")
+    early_stopping_patience: int = Field(
+        default=10, ge=1, description="Epochs without a better val loss."
+    )
+    checkpoint_every_epochs: int = Field(
+        default=10, ge=1, description="Keep epoch-N for every N-th epoch."
+    )
 
 
 class Config(Section):
     """Everything that decides what a run computes."""
 
-    seed: int = Field(0, ge=0, lt=2**31)
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
@@ -171,9 +187,10 @@ class Config(Section):
         samples, stride = self.data.window_samples, self.model.stride
         if samples < 2 * stride:
             raise ValueError(
-                f"a window of {samples} samples is too short for {self.model.num_blocks} blocks, which "
-                f"turn {stride} samples into one token; use at least {2 * stride} samples "
-                f"(data.window_seconds >= {2 * stride / self.data.fs_hz:g}) or fewer model.num_blocks"
+                f"a window of {samples} samples is too short for {self.model.num_blocks} blocks, "
+                f"which turn {stride} samples into one token; use at least {2 * stride} samples "
+                f"(data.window_seconds >= {2 * stride / self.data.fs_hz:g}) or fewer "
+                "model.num_blocks"
             )
         if samples < self.loss.ssim_window_size:
             raise ValueError(

@@ -6,11 +6,11 @@
     │   ├── RecordingError                  a raw recording that cannot be read
     │   ├── DatasetError                    a dataset folder that is missing or damaged
     │   ├── WindowError                     a window that cannot be embedded
-    │   ├── CheckpointError                 a checkpoint that is missing, damaged or of another shape
+    │   ├── CheckpointError                 a checkpoint that is missing or damaged
     │   └── DeviceError                     a device that this machine does not have
     └── RunError (also RuntimeError)        a failure of the run itself: exit code 1, HTTP 5xx
         ├── NonFiniteLossError              the loss or a gradient became inf or nan
-        ├── CheckpointWriteError            a checkpoint could not be written; the previous one stands
+        ├── CheckpointWriteError            a checkpoint could not be written
         └── ServiceError                    the HTTP service could not be reached, or refused
 
 Every class has a stable `code`: jobs, problem details and scripts match on it, never on the text.

@@ -1,0 +1,117 @@
+"""The encoder: windows in, one embedding per window out, whatever the window's length.
+
+A strided convolutional trunk turns samples into tokens (one token per `stride` samples). Tokens are
+grouped into segments; each segment is pooled to one vector and projected; the window's embedding
+is the mean of its segments' embeddings. It never normalises its input: `standardise` does, and
+training and inference both call it.
+
+Axes used in this file:
+    B  windows in a batch          N  tokens of a window        D  width of the embedding
+    C  channels                    S  segments of a window
+    T  samples of a window         K  tokens of one segment
+"""
+
+import itertools
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ppgssl.config import ModelConfig
+from ppgssl.models.pooling import MeanPool, PositionalPool
+
+Windows = Float[Tensor, "B C T"]
+
+STANDARD_DEVIATION_FLOOR = 1e-6
+
+
+def standardise(windows: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
+    """Zero mean and unit standard deviation per window and channel; a flat window becomes zeros."""
+    centred = windows - windows.mean(dim=-1, keepdim=True)
+    deviation = centred.square().mean(dim=-1, keepdim=True).sqrt()
+    return centred / deviation.clamp_min(STANDARD_DEVIATION_FLOOR)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions of width 3, the first of stride 2, beside a strided 1x1 skip."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv1d(in_channels, out_channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm1d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm1d(out_channels),
+        )
+        self.skip = nn.Sequential(
+            nn.Conv1d(in_channels, out_channels, 1, stride=2, bias=False),
+            nn.BatchNorm1d(out_channels),
+        )
+
+    def forward(self, x: Float[Tensor, "B C T"]) -> Float[Tensor, "B D T2"]:
+        """Halve the length (rounded up)."""
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+class Encoder(nn.Module):
+    """Windows (B, C, T) to embeddings (B, D), for any T of at least one token.
+
+    Args:
+        config: Shape of the network.
+        segment_tokens: Tokens per segment (K). None pools the whole window at once, which only
+            mean pooling can do.
+
+    Source:
+        The reference architecture: Conv1d(k7, s2), residual blocks of stride 2, global pooling,
+        MLP 512 → 768 → 512; positional pooling and segments are ours (docs/architecture.md).
+    """
+
+    def __init__(self, config: ModelConfig, segment_tokens: int | None) -> None:
+        super().__init__()
+        channels = config.channels
+        self.stride = config.stride
+        self.segment_tokens = segment_tokens
+        self.stem = nn.Sequential(
+            nn.Conv1d(config.in_channels, channels[0], 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm1d(channels[0]),
+            nn.ReLU(inplace=True),
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
+        self.pool = build_pool(config, segment_tokens)
+        self.project = nn.Sequential(
+            nn.Linear(channels[-1], config.bottleneck_dim),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.bottleneck_dim, config.latent_dim),
+        )
+
+    def tokens(self, windows: Windows) -> Float[Tensor, "B D N"]:
+        """The trunk's output, N = ceil(T / stride)."""
+        return self.blocks(self.stem(windows))
+
+    def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
+        """One vector per segment, in order of time."""
+        return self.project(self.pool(self.tokens(windows)))
+
+    def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
+        """One embedding per window: the mean of its segments, a partial last one counting less."""
+        return self.pool_segments(self.segments(windows), windows.shape[-1])
+
+    def pool_segments(
+        self, segments: Float[Tensor, "B S D"], num_samples: int
+    ) -> Float[Tensor, "B D"]:
+        """Average segments by the number of tokens that each of them holds."""
+        num_tokens = -(-num_samples // self.stride)
+        per_segment = self.segment_tokens or num_tokens
+        starts = torch.arange(segments.shape[1], device=segments.device) * per_segment
+        weight = (num_tokens - starts).clamp(max=per_segment) / num_tokens
+        return torch.einsum("bsd,s->bd", segments, weight.to(segments.dtype))
+
+
+def build_pool(config: ModelConfig, segment_tokens: int | None) -> MeanPool | PositionalPool:
+    """The pooling that the config asks for."""
+    if config.pooling == "mean":
+        return MeanPool(segment_tokens)
+    if segment_tokens is None:
+        raise ValueError("positional pooling needs the number of tokens per segment, got None")
+    return PositionalPool(config.channels[-1], segment_tokens)

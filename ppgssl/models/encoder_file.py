@@ -1,0 +1,94 @@
+"""An encoder on disk: `encoder.safetensors` (weights only) beside `encoder.json` (what they are).
+
+Written by training, read by inference. Nothing here unpickles anything.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from ppgssl.config import ModelConfig
+from ppgssl.errors import CheckpointError
+from ppgssl.models.encoder import Encoder
+
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "encoder.safetensors"
+INFO_FILE = "encoder.json"
+
+
+class EncoderInfo(BaseModel):
+    """What `encoder.json` says of the weights beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format_version: Literal[1] = FORMAT_VERSION
+    architecture: ModelConfig
+    segment_tokens: int | None
+    fs_hz: float
+    window_samples: int
+    embedding_dim: int
+    preprocessing: dict[str, Any]
+    training: dict[str, Any]
+    sha256: str
+
+
+def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
+    """Load an encoder in evaluation mode on the CPU.
+
+    Args:
+        path: A checkpoint folder, a run folder (its `best` is taken), or `encoder.safetensors`.
+
+    Raises:
+        CheckpointError: A file is missing, damaged, of an unknown version, or does not fit the
+            other.
+    """
+    folder = _checkpoint_folder(path)
+    info = _read_info(folder / INFO_FILE)
+    weights = _read_bytes(folder / WEIGHTS_FILE)
+    found = hashlib.sha256(weights).hexdigest()
+    if found != info.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} is damaged or of another run: its sha256 is {found[:12]}…, "
+            f"{INFO_FILE} says {info.sha256[:12]}…; download the checkpoint again"
+        )
+    encoder = Encoder(info.architecture, info.segment_tokens)
+    try:
+        encoder.load_state_dict(load_tensors(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} does not fit the architecture in {INFO_FILE}: {error}"
+        ) from error
+    return encoder.eval(), info
+
+
+def _checkpoint_folder(path: Path) -> Path:
+    folder = path.parent if path.name == WEIGHTS_FILE else path
+    for candidate in (folder, folder / "best"):
+        if (candidate / INFO_FILE).is_file():
+            return candidate
+    raise CheckpointError(
+        f"no encoder in {path}: expected a folder with {WEIGHTS_FILE} and {INFO_FILE}, "
+        "such as the folder `best` of a training run"
+    )
+
+
+def _read_info(path: Path) -> EncoderInfo:
+    try:
+        return EncoderInfo.model_validate_json(_read_bytes(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"{path} is damaged or of an unknown version: {where or 'content'}: {first['msg']}"
+        ) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error

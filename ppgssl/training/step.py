@@ -1,0 +1,66 @@
+"""One optimiser step: accumulate the micro-batches' gradients, clip, apply."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ppgssl.objectives.reconstruction import LossTerms
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one step did; the numbers stay on the device until somebody needs them.
+
+    `applied` is False when the scaler met an overflow and skipped the update.
+    """
+
+    losses: dict[str, Float[Tensor, ""]]
+    grad_norm: Float[Tensor, ""]
+    applied: bool
+
+
+def train_step(
+    objective: nn.Module,
+    micro_batches: Sequence[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    *,
+    amp_dtype: torch.dtype,
+    max_grad_norm: float,
+) -> StepResult:
+    """Average the gradient over the windows of all micro-batches, clip it, apply it once.
+
+    Args:
+        objective: Maps windows and targets to `LossTerms`, each the mean over the batch.
+        micro_batches: Pairs of windows and targets (B, C, T); their sizes may differ, every window
+            weighs the same.
+        optimizer: Holds the objective's parameters.
+        scaler: Scales the loss where half precision needs it; disabled otherwise.
+        amp_dtype: float32 switches autocast off.
+        max_grad_norm: Largest norm of the averaged gradient.
+
+    Note:
+        Batch norm sees each micro-batch alone, so its statistics are those of a micro-batch.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    num_windows = sum(len(windows) for windows, _ in micro_batches)
+    sums: dict[str, Tensor] = {}
+    for windows, targets in micro_batches:
+        share = len(windows) / num_windows
+        with torch.autocast(
+            windows.device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32
+        ):
+            terms: LossTerms = objective(windows, targets)
+        scaler.scale(terms.total * share).backward()
+        for name, value in terms.detached().items():
+            sums[name] = sums[name] + share * value if name in sums else share * value
+
+    scaler.unscale_(optimizer)  # clip the true gradient, not the scaled one
+    grad_norm = nn.utils.clip_grad_norm_(objective.parameters(), max_grad_norm)
+    scale = scaler.get_scale()
+    scaler.step(optimizer)
+    scaler.update()
+    return StepResult(sums, grad_norm, applied=scaler.get_scale() >= scale)

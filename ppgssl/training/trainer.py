@@ -1,0 +1,434 @@
+"""One training run from the first step to the last checkpoint.
+
+The order of a step: collect micro-batches, forward and backward, clip, apply, record. The order of
+an epoch: steps, validation, health, schedule, checkpoint. Everything random is drawn from (seed,
+epoch, micro-batch), so a run that was stopped and resumed computes what one that never stopped
+would have. It knows no database, no HTTP and no terminal: it tells a `Reporter`.
+"""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ppgssl.augment import augment
+from ppgssl.config import Config
+from ppgssl.data.dataset import Dataset, WindowBatch
+from ppgssl.errors import CheckpointError, ConfigError, DatasetError
+from ppgssl.models.autoencoder import build_autoencoder, count_parameters
+from ppgssl.objectives.reconstruction import ReconstructionObjective
+from ppgssl.training.checkpoint import (
+    read_config,
+    read_model_and_state,
+    serialise,
+    write_checkpoint,
+)
+from ppgssl.training.devices import (
+    detect_environment,
+    keep_freed_memory,
+    resolve_device,
+    resolve_precision,
+)
+from ppgssl.training.health import find_collapse
+from ppgssl.training.history import History
+from ppgssl.training.progress import (
+    CheckpointSaved,
+    LossPoint,
+    Progress,
+    Reporter,
+    RunPlan,
+    Silent,
+)
+from ppgssl.training.recorder import PendingStep, Recorder
+from ppgssl.training.schedule import learning_rate_factor
+from ppgssl.training.step import train_step
+from ppgssl.training.validation import to_device, validate
+
+logger = logging.getLogger(__name__)
+
+INPUT_PREPROCESSING = {"standardise": "zero mean, unit standard deviation per window"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """How a run ended. `stop_reason`: completed, early_stopping or stopped (on request)."""
+
+    stop_reason: str
+    epoch: int
+    step: int
+    best: dict[str, float] | None
+
+
+def never() -> bool:
+    """The `should_stop` of a run that nobody stops."""
+    return False
+
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    out: Path,
+    *,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] = never,
+    resume: bool = False,
+) -> TrainingResult:
+    """Train on a dataset's train split, validate on its val split, leave checkpoints in `out`.
+
+    Args:
+        config: What to compute.
+        dataset: Windows of the config's length and rate.
+        out: Run folder; gets `best`, `last` and `epoch-N`.
+        reporter: Told about losses, progress, checkpoints and warnings.
+        should_stop: Asked after every step; once true, the run writes `last` and returns.
+        resume: Continue from `last` in `out`, where there is one.
+
+    Raises:
+        ConfigError: The config does not fit the dataset, or the checkpoint to resume.
+        DatasetError: The dataset is damaged, or has no training windows.
+        CheckpointError: `out` holds a run and `resume` is off, or its checkpoint is damaged.
+        CheckpointWriteError: The disk is full; earlier checkpoints stand.
+        DeviceError: The device or its precision is not to be had.
+        NonFiniteLossError: The loss became inf or nan.
+    """
+    check_fit(config, dataset)
+    keep_freed_memory()
+    run = TrainingRun(config, dataset, out, reporter or Silent(), should_stop)
+    if (out / "last").exists():
+        if not resume:
+            raise CheckpointError(
+                f"{out} already holds a training run; resume it (--resume) or choose another folder"
+            )
+        run.restore(out / "last")
+    return run.execute()
+
+
+def check_fit(config: Config, dataset: Dataset) -> None:
+    """Refuse a dataset whose windows are not those that the config trains on.
+
+    Raises:
+        ConfigError: Length, rate or channels differ.
+        DatasetError: There are no training windows.
+    """
+    wanted = (config.data.window_samples, config.data.fs_hz)
+    found = (dataset.window_samples, dataset.fs_hz)
+    if wanted != found:
+        raise ConfigError(
+            f"data.window_seconds, data.fs_hz: the config trains on {wanted[0]} samples at "
+            f"{wanted[1]:g} Hz, the dataset {dataset.name!r} has {found[0]} samples at "
+            f"{found[1]:g} Hz; set data.window_seconds={found[0] / found[1]:g} and "
+            f"data.fs_hz={found[1]:g}, or prepare the dataset anew"
+        )
+    if config.model.in_channels != 1:
+        raise ConfigError(
+            f"model.in_channels: datasets hold one channel, got {config.model.in_channels}; use 1"
+        )
+    if not dataset.counts.get("train"):
+        raise DatasetError(f"dataset {dataset.name!r} has no training windows; prepare more data")
+
+
+class TrainingRun:
+    """The state of a run and the loop over it."""
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        out: Path,
+        reporter: Reporter,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.config = config
+        self.dataset = dataset
+        self.out = out
+        self.reporter = reporter
+        self.should_stop = should_stop
+
+        self.device = resolve_device(config.device)
+        self.amp_dtype = resolve_precision(config.training.precision, self.device)
+        in_memory = config.data.load_in_memory
+        self.train_windows = dataset.split("train", in_memory=in_memory)
+        self.val_windows = dataset.split("val", in_memory=in_memory)
+
+        torch.manual_seed(config.seed)
+        self.model = build_autoencoder(config).to(self.device)
+        self.objective = ReconstructionObjective(self.model, config.loss)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.training.learning_rate,
+            weight_decay=config.training.weight_decay,
+        )
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer,
+            lambda epoch: learning_rate_factor(
+                epoch,
+                epochs=config.training.epochs,
+                warmup_epochs=config.training.warmup_epochs,
+            ),
+        )
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=self.amp_dtype is torch.float16
+        )
+
+        self.epoch = 0  # finished epochs
+        self.step = 0  # finished steps of the whole run
+        self.batches_done = 0  # micro-batches of the current epoch
+        self.best: dict[str, float] | None = None
+        self.epochs_since_best = 0
+        self.val_loss: float | None = None  # of the newest validation
+        self.history = History()
+        self.warned: set[str] = set()
+        self.recorder = Recorder(self.history, self.reporter)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one epoch; an unfinished last group counts as one."""
+        training = self.config.training
+        return -(-len(self.train_windows) // training.batch_size // training.accumulation_steps)
+
+    def execute(self) -> TrainingResult:
+        """Run epochs until the last one, early stopping, or a request to stop."""
+        training = self.config.training
+        self._announce()
+        while self.epoch < training.epochs:
+            if self._train_epoch() == "stopped":
+                self._save(["last"])
+                return self._result("stopped")
+            self._finish_epoch()
+            if self.epochs_since_best >= training.early_stopping_patience:
+                return self._result("early_stopping")
+        return self._result("completed")
+
+    def restore(self, folder: Path) -> None:
+        """Continue exactly where a checkpoint was written.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged.
+            ConfigError: It was trained with settings that decide the result and differ now.
+        """
+        self._check_same_run(read_config(folder))
+        state, history = read_model_and_state(folder, self.model)
+        self.history.extend(list(history))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["rng"]["cpu"])
+        if self.device.type == "cuda" and state["rng"]["cuda"] is not None:
+            torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
+        self.epoch = state["epoch"]
+        self.step = state["step"]
+        self.batches_done = state["batches_done"]
+        self.best = state["best"]
+        self.epochs_since_best = state["epochs_since_best"]
+        self.val_loss = state["val_loss"]
+        self.warned = set(state["warned"])
+
+    def _check_same_run(self, earlier: Config) -> None:
+        free = {"device", "data.num_workers", "data.load_in_memory", "training.epochs"}
+        before, now = _flatten(earlier.model_dump()), _flatten(self.config.model_dump())
+        changed = sorted(key for key in now if key not in free and now[key] != before.get(key))
+        if changed:
+            detail = ", ".join(f"{key}: {before.get(key)!r} → {now[key]!r}" for key in changed)
+            raise ConfigError(
+                f"the run in {self.out} was started with other settings ({detail}); resume it with "
+                "the same ones or start a new run in another folder"
+            )
+
+    def _announce(self) -> None:
+        logger.info("environment: %s", asdict(detect_environment()))
+        if not len(self.val_windows):
+            self._warn("the dataset has no val split: the training windows are used to validate")
+        precision = str(self.amp_dtype).removeprefix("torch.")
+        self.reporter.started(
+            RunPlan(
+                epochs=self.config.training.epochs,
+                steps_per_epoch=self.steps_per_epoch,
+                windows={"train": len(self.train_windows), "val": len(self.val_windows)},
+                device=str(self.device),
+                precision=precision,
+                parameters=count_parameters(self.model),
+                resumed_from_step=self.step,
+            )
+        )
+
+    def _train_epoch(self) -> str:
+        self.model.train()
+        self.recorder.restart_clock()
+        for group in self._groups():
+            if self.should_stop():
+                return "stopped"
+            self._train_group(group)
+            if self.recorder.is_due():
+                self._record()
+        self._record()
+        return "finished"
+
+    def _groups(self) -> Iterator[list[WindowBatch]]:
+        """Micro-batches of the rest of this epoch, `accumulation_steps` at a time."""
+        config = self.config
+        batches = self.train_windows.batches(
+            config.training.batch_size,
+            seed=config.seed,
+            epoch=self.epoch,
+            start_batch=self.batches_done,
+            buffer_mb=config.data.shuffle_buffer_mb,
+            read_ahead=config.data.num_workers,
+        )
+        while group := list(itertools.islice(batches, config.training.accumulation_steps)):
+            yield group
+
+    def _train_group(self, group: list[WindowBatch]) -> None:
+        result = train_step(
+            self.objective,
+            [self._augmented(batch, self.batches_done + i) for i, batch in enumerate(group)],
+            self.optimizer,
+            self.scaler,
+            amp_dtype=self.amp_dtype,
+            max_grad_norm=self.config.training.max_grad_norm,
+        )
+        self.step += 1
+        self.batches_done += len(group)
+        self.recorder.add(
+            PendingStep(
+                step=self.step,
+                epoch=self.epoch + 1,
+                windows=sum(len(batch.signal) for batch in group),
+                learning_rate=self.optimizer.param_groups[0]["lr"],
+                result=result,
+            )
+        )
+
+    def _record(self) -> None:
+        """Fetch the newest losses from the device, and tell how far the run is."""
+        windows_per_s = self.recorder.flush()
+        if windows_per_s is None:
+            return
+        epochs = self.config.training.epochs
+        done = self.batches_done * self.config.training.batch_size
+        left = max((epochs - self.epoch) * len(self.train_windows) - done, 0)
+        self.reporter.progress(
+            Progress(
+                epoch=self.epoch + 1,
+                epochs=epochs,
+                step=self.step,
+                steps=epochs * self.steps_per_epoch,
+                windows_per_s=windows_per_s,
+                eta_s=left / windows_per_s,
+            )
+        )
+
+    def _augmented(self, batch: WindowBatch, index: int) -> tuple[Tensor, Tensor]:
+        windows, targets = to_device(batch, self.device)
+        seed = np.random.SeedSequence([self.config.seed, self.epoch, index]).generate_state(1)
+        generator = torch.Generator(self.device).manual_seed(int(seed[0]))
+        return augment(
+            windows,
+            targets,
+            self.config.augmentation,
+            fs_hz=self.dataset.fs_hz,
+            generator=generator,
+        )
+
+    def _finish_epoch(self) -> None:
+        self.epoch += 1
+        self.batches_done = 0
+        values = validate(
+            self.objective,
+            self.val_windows if len(self.val_windows) else self.train_windows,
+            batch_size=self.config.training.batch_size,
+            buffer_mb=self.config.data.shuffle_buffer_mb,
+            device=self.device,
+            amp_dtype=self.amp_dtype,
+        )
+        self.scheduler.step()
+        self.recorder.tell([LossPoint(self.step, self.epoch, "val", values)])
+        self._watch_health(values)
+
+        names = ["last"]
+        self.val_loss = values["total"]
+        if self.best is None or self.val_loss < self.best["val_loss"]:
+            self.best = {"epoch": self.epoch, "step": self.step, "val_loss": self.val_loss}
+            self.epochs_since_best = 0
+            names.append("best")
+        else:
+            self.epochs_since_best += 1
+        if self.epoch % self.config.training.checkpoint_every_epochs == 0:
+            names.append(f"epoch-{self.epoch}")
+        self._save(names)
+
+    def _watch_health(self, values: dict[str, float]) -> None:
+        for kind, message in find_collapse(
+            values,
+            epochs_at_full_rate=self.epoch - self.config.training.warmup_epochs,
+            pooling=self.config.model.pooling,
+        ).items():
+            if kind not in self.warned:
+                self.warned.add(kind)
+                self._warn(f"epoch {self.epoch}: {message}")
+
+    def _warn(self, message: str) -> None:
+        logger.warning("%s", message)
+        self.reporter.warning(message)
+
+    def _save(self, names: list[str]) -> None:
+        self._record()
+        files = serialise(
+            self.model,
+            self.config,
+            self.history,
+            self._state(),
+            preprocessing=self.dataset.preprocessing | INPUT_PREPROCESSING,
+            training=self._summary(),
+        )
+        write_checkpoint(self.out, self.step, files, names)
+        for name in names:
+            self.reporter.checkpoint(CheckpointSaved(name, self.step, self.epoch, self.val_loss))
+
+    def _state(self) -> dict[str, Any]:
+        on_cuda = self.device.type == "cuda"
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "rng": {
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state(self.device) if on_cuda else None,
+            },
+            "epoch": self.epoch,
+            "step": self.step,
+            "batches_done": self.batches_done,
+            "best": self.best,
+            "epochs_since_best": self.epochs_since_best,
+            "val_loss": self.val_loss,
+            "warned": sorted(self.warned),
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset.name,
+            "windows": {"train": len(self.train_windows), "val": len(self.val_windows)},
+            "seed": self.config.seed,
+            "epoch": self.epoch,
+            "step": self.step,
+            "val_loss": self.val_loss,
+            "best": self.best,
+        }
+
+    def _result(self, stop_reason: str) -> TrainingResult:
+        return TrainingResult(stop_reason, self.epoch, self.step, self.best)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,61 @@
+"""Losses and health figures on held-out windows, without augmentation.
+
+Axes used in this file:
+    B  windows of a batch    C  channels (1)    T  samples
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ppgssl.data.dataset import WindowBatch, Windows
+from ppgssl.losses import explained_variance
+from ppgssl.models.encoder import standardise
+from ppgssl.objectives.reconstruction import ReconstructionObjective
+from ppgssl.training.health import EMBEDDINGS_LIMIT, embedding_figures
+
+
+def to_device(
+    batch: WindowBatch, device: torch.device
+) -> tuple[Float[Tensor, "B 1 T"], Float[Tensor, "B 1 T"]]:
+    """Windows and targets of a batch, each standardised by its own mean and deviation."""
+    signal = torch.from_numpy(batch.signal).to(device, non_blocking=True)
+    denoised = torch.from_numpy(batch.denoised).to(device, non_blocking=True)
+    return standardise(signal)[:, None], standardise(denoised)[:, None]
+
+
+@torch.no_grad()
+def validate(
+    objective: ReconstructionObjective,
+    windows: Windows,
+    *,
+    batch_size: int,
+    buffer_mb: float,
+    device: torch.device,
+    amp_dtype: torch.dtype,
+) -> dict[str, float]:
+    """Mean losses over all windows, explained variance, and the embeddings' figures.
+
+    The model is left in evaluation mode. Sums stay on the device until the end.
+    """
+    objective.eval()
+    sums: dict[str, Tensor] = {}
+    embeddings: list[Tensor] = []
+    for batch in windows.batches(batch_size, seed=None, buffer_mb=buffer_mb):
+        inputs, targets = to_device(batch, device)
+        with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
+            reconstruction = objective.model(inputs)
+        terms = objective.compare(reconstruction, targets).detached()
+        measured = {name: value * len(inputs) for name, value in terms.items()}
+        measured["squared_error"] = (reconstruction.output.float() - targets).square().sum()
+        measured["squared_deviation"] = targets.square().sum()
+        for name, value in measured.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value
+        if sum(len(e) for e in embeddings) < EMBEDDINGS_LIMIT:
+            embeddings.append(reconstruction.embedding.float())
+
+    totals = {name: float(value) for name, value in sums.items()}
+    error, deviation = totals.pop("squared_error"), totals.pop("squared_deviation")
+    means = {name: value / len(windows) for name, value in totals.items()}
+    means["explained_variance"] = explained_variance(error, deviation)
+    return means | embedding_figures(torch.cat(embeddings))
