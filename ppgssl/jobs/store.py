@@ -185,7 +185,7 @@ class JobStore:
         with self._read() as session:
             counts = session.execute(select(Job.status, func.count()).group_by(Job.status))
             jobs = dict.fromkeys([*(status.value for status in JobStatus), STALLED], 0)
-            jobs |= {status.value: count for status, count in counts.tuples()}
+            jobs |= {status.value: count for status, count in counts}
             jobs[STALLED] = session.scalars(
                 select(func.count()).select_from(Job).where(_stalled_at(now))
             ).one()
@@ -308,7 +308,7 @@ class JobStore:
         with self._read() as session:
             if after is not None:
                 query = query.where(Job.seq < _find(session, after).seq)
-            rows = session.execute(query).tuples().all()
+            rows = session.execute(query).all()
             return _page([Model(job, checkpoint) for job, checkpoint in rows], limit)
 
     def find_model(self, name: str) -> Checkpoint:
@@ -729,13 +729,12 @@ def _without_known(session: Session, job: Job, points: Sequence[LossPoint]) -> l
     if not points:
         return []
     steps = [point.step for point in points]
-    known = set(
-        session.execute(
-            select(Loss.step, Loss.split).where(
-                Loss.job_seq == job.seq, Loss.step.between(min(steps), max(steps))
-            )
-        ).tuples()
+    rows = session.execute(
+        select(Loss.step, Loss.split).where(
+            Loss.job_seq == job.seq, Loss.step.between(min(steps), max(steps))
+        )
     )
+    known = {(step, split) for step, split in rows}
     fresh: dict[tuple[int, str], LossPoint] = {}
     for point in points:
         key = (point.step, point.split)
@@ -755,7 +754,7 @@ def _thinned_steps(
     """Steps to keep, by split."""
     curves: dict[str, tuple[list[int], list[float | None]]] = {}
     query = select(Loss.split, Loss.step, Loss.total).where(*conditions).order_by(Loss.step)
-    for split, step, total in session.execute(query).tuples():
+    for split, step, total in session.execute(query):
         steps, totals = curves.setdefault(split, ([], []))
         steps.append(step)
         totals.append(total)
