@@ -107,16 +107,16 @@ def augment(
 
     spread = WANDER_FREQUENCY_SPREAD * config.baseline_wander_freq
     centre = config.baseline_wander_freq
-    wanders = uniform(0, 1) < config.baseline_wander_prob
+    wanders = uniform(0.0, 1.0) < config.baseline_wander_prob
     corrupted = add_baseline_wander(
         windows,
         fs_hz=fs_hz,
         frequency_hz=uniform(centre - spread, centre + spread),
-        phase=uniform(0, 2 * math.pi),
+        phase=uniform(0.0, 2 * math.pi),
         amplitude=uniform(*WANDER_AMPLITUDE) * wanders,
     )
 
-    noisy = uniform(0, 1) < config.noise_prob
+    noisy = uniform(0.0, 1.0) < config.noise_prob
     noise = torch.randn(windows.shape, device=windows.device, generator=generator)
     snr_db = config.noise_snr_ratio * estimate_snr_db(windows, fs_hz=fs_hz)
     with_noise = add_noise(corrupted, noise, snr_db=snr_db)

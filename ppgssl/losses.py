@@ -22,7 +22,7 @@ Scalar = Float[Tensor, ""]
 SSIM_SIGMA = 1.5  # samples; Wang et al. 2004
 SSIM_K1, SSIM_K2 = 0.01, 0.03  # Wang et al. 2004
 SSIM_DATA_RANGE = 4.0  # a pulse of unit standard deviation spans about four of them
-PHASE_FLOOR = 1e-4  # added to the product of two magnitudes; an average one is 1 after "ortho"
+PHASE_FLOOR = 1e-4  # of the product of two magnitudes, whose average is 1 after "ortho"
 
 
 def mse(output: Windows, target: Windows) -> Scalar:
@@ -36,7 +36,9 @@ def ssim(output: Windows, target: Windows, *, window_size: int = 11) -> Scalar:
     """Structural dissimilarity of one-dimensional signals: 1 - SSIM, from 0 (equal) to 2.
 
     Local mean, variance and covariance under a Gaussian window (sigma 1.5 samples), at every
-    position where the window lies inside the signal.
+    position where the window lies inside the signal. SSIM was made for intensities, which are not
+    negative: means are raised by half the data range, or an output turned upside down would have
+    both its factors negative and their product near 1.
 
     Args:
         output: Reconstructed windows.
@@ -57,7 +59,8 @@ def ssim(output: Windows, target: Windows, *, window_size: int = 11) -> Scalar:
         variance_x, variance_y = mean_xx - mean_x**2, mean_yy - mean_y**2
         covariance = mean_xy - mean_x * mean_y
         c1, c2 = (SSIM_K1 * SSIM_DATA_RANGE) ** 2, (SSIM_K2 * SSIM_DATA_RANGE) ** 2
-        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        level_x, level_y = mean_x + SSIM_DATA_RANGE / 2, mean_y + SSIM_DATA_RANGE / 2
+        luminance = (2 * level_x * level_y + c1) / (level_x**2 + level_y**2 + c1)
         structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
         return 1 - (luminance * structure).mean()
 
@@ -93,7 +96,7 @@ def spectral_phase(output_bins: Tensor, target_bins: Tensor) -> Scalar:
     """
     weight = target_bins.abs()
     product = (output_bins * target_bins.conj()).real
-    cosine = product / (output_bins.abs() * weight + PHASE_FLOOR)
+    cosine = product / (output_bins.abs() * weight).clamp_min(PHASE_FLOOR)
     agreement = (weight * cosine).sum(-1) / weight.sum(-1).clamp_min(PHASE_FLOOR)
     return 1 - agreement.mean()
 

@@ -1,0 +1,139 @@
+"""`ppgssl train`: one run without the service."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+
+if TYPE_CHECKING:
+    from ppgssl.training import progress as events
+
+
+def train_command(
+    config: Annotated[
+        str | None, typer.Option(help="A YAML file, or a preset: ssl_pretraining, small, ...")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Dataset folder made by `ppgssl prepare`.")] = Path(
+        "data"
+    ),
+    out: Annotated[Path, typer.Option(help="Run folder for the checkpoints.")] = Path("runs/run"),
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Overrides training.epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Overrides training.batch_size.")] = None,
+    load_in_memory: Annotated[
+        bool, typer.Option("--load-in-memory", help="Read the whole dataset first.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out from its last checkpoint.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key, repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train an encoder on a dataset folder.
+
+    Example: ppgssl train --config small --data data/demo --out runs/demo --set training.epochs=4
+    """
+    with exit_codes():
+        from ppgssl.config import load_config
+        from ppgssl.data.dataset import open_dataset
+        from ppgssl.training.interrupt import stop_on_signals
+        from ppgssl.training.trainer import train
+
+        flags = {
+            "device": device,
+            "training.epochs": epochs,
+            "training.batch_size": batch_size,
+            "data.load_in_memory": load_in_memory or None,
+        }
+        settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
+        tree = load_config(config, [*(overrides or []), *settings])
+        dataset = open_dataset(data)
+        with TerminalReporter() as reporter, stop_on_signals() as should_stop:
+            result = train(
+                tree, dataset, out, reporter=reporter, should_stop=should_stop, resume=resume
+            )
+    if as_json:
+        print_json(asdict(result) | {"out": str(out)})
+        return
+    console_out.print(f"{result.stop_reason} after epoch {result.epoch}, step {result.step}")
+    if result.best:
+        console_out.print(
+            f"best: epoch {result.best['epoch']}, val loss {result.best['val_loss']:.4f}"
+        )
+    console_out.print(f"encoder: {out / 'best' / 'encoder.safetensors'}")
+
+
+class TerminalReporter:
+    """Shows a run on stderr: a progress bar, a line per epoch, warnings."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} windows/s"),
+            TimeRemainingColumn(),
+            console=console_err,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "TerminalReporter":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def started(self, plan: "events.RunPlan") -> None:
+        """Say what will be computed and open the bar."""
+        windows = ", ".join(f"{count} {split}" for split, count in plan.windows.items())
+        self._bar.print(
+            f"{plan.parameters / 1e6:.2f} M parameters on {plan.device} in {plan.precision}; "
+            f"{windows} windows"
+        )
+        self._task = self._bar.add_task(
+            "train",
+            total=plan.epochs * plan.steps_per_epoch,
+            completed=plan.resumed_from_step,
+            epoch=1,
+            epochs=plan.epochs,
+            loss=float("nan"),
+            rate=0.0,
+        )
+
+    def losses(self, points: Sequence["events.LossPoint"]) -> None:
+        """Show the newest training loss; print a line per validation."""
+        assert self._task is not None
+        for point in points:
+            if point.split == "train":
+                self._bar.update(self._task, loss=point.values["total"])
+                continue
+            values = point.values
+            self._bar.print(
+                f"epoch {point.epoch:3d}  val {values['total']:.4f}  "
+                f"explained variance {values['explained_variance']:6.1%}  "
+                f"effective rank {values['effective_rank']:.1f}"
+            )
+
+    def progress(self, progress: "events.Progress") -> None:
+        """Move the bar."""
+        assert self._task is not None
+        self._bar.update(
+            self._task,
+            completed=progress.step,
+            epoch=progress.epoch,
+            rate=progress.windows_per_s,
+        )
+
+    def checkpoint(self, saved: "events.CheckpointSaved") -> None:
+        """Checkpoints are listed at the end."""
+
+    def warning(self, message: str) -> None:
+        """Print it above the bar."""
+        self._bar.print(f"[yellow]warning:[/] {message}")
