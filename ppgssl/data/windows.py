@@ -5,7 +5,7 @@ threads read it), the batch under construction and one row group per thread, wha
 the dataset. Windows come as stored: nothing is normalised or augmented here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,7 +144,9 @@ class Windows:
             rows = stored_rows(blocks, self._source.rows_per_group)
             return _cut([(self._all_windows, rows)], batch_size, len(rows))
         left = sum(len(block.slots) for block in blocks)
-        return _cut(_read_blocks(self._source, blocks, read_ahead), batch_size, left)
+        if read_ahead == 0:
+            return _cut(_read_in_line(self._source, blocks), batch_size, left)
+        return _cut(_read_ahead(self._source, blocks, read_ahead), batch_size, left)
 
     def _plan(self, seed: int | None, epoch: int, buffer_mb: float) -> list[Block]:
         per_block = int(buffer_mb * 1e6) // window_bytes(self.window_samples)
@@ -193,48 +195,62 @@ class _Reading:
         return self.held
 
 
-def _read_blocks(
-    source: WindowSource, blocks: Sequence[Block], read_ahead: int
+def _read_in_line(
+    source: WindowSource, blocks: Sequence[Block]
 ) -> Iterator[tuple[WindowBatch, npt.NDArray[np.int64]]]:
-    if read_ahead == 0:
-        for block in blocks:
-            held = _room_for(source, block)
-            for group, part in _parts(source, block.groups, held):
-                source.read(group, part)
-            yield held, block.slots
-            del held  # before the next block is allocated
-        return
+    """Each block's windows with the order in which they leave; valid until the next is asked for."""
+    [room] = _rooms(source, blocks, 1)
+    for block in blocks:
+        held = room.view(0, _num_held(source, block))
+        for group, part in _parts(source, block.groups, held):
+            source.read(group, part)
+        yield held, block.slots
 
-    pool = ThreadPoolExecutor(read_ahead, thread_name_prefix="ppgssl-read-ahead")
+
+def _read_ahead(
+    source: WindowSource, blocks: Sequence[Block], num_threads: int
+) -> Iterator[tuple[WindowBatch, npt.NDArray[np.int64]]]:
+    """The same, while threads read the next block."""
+    rooms = _rooms(source, blocks, 2)
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="ppgssl-read-ahead")
+    readings = (_start(pool, source, block, rooms[index % 2]) for index, block in enumerate(blocks))
     try:
-        upcoming = _start(pool, source, blocks[0]) if blocks else None
-        for index, block in enumerate(blocks):
-            assert upcoming is not None
+        upcoming = next(readings, None)
+        for block in blocks:
+            assert upcoming is not None, "every block is started before it is waited for"
             held = upcoming.wait()
-            is_last = index + 1 == len(blocks)
-            upcoming = None if is_last else _start(pool, source, blocks[index + 1])
+            upcoming = next(readings, None)
             yield held, block.slots
-            del held  # or three blocks would be alive at the next turn
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         # Arrow keeps freed memory for itself; a finished pass gives it back.
         pa.default_memory_pool().release_unused()
 
 
-def _start(pool: ThreadPoolExecutor, source: WindowSource, block: Block) -> _Reading:
-    held = _room_for(source, block)
+def _rooms(source: WindowSource, blocks: Sequence[Block], number: int) -> list[WindowBatch]:
+    """Memory for blocks to take turns in.
+
+    Allocating each block anew would cost a page fault per 4 kB, and fragment the heap under malloc
+    settings that suit training (measured: 860 instead of 682 MB at the peak).
+    """
+    largest = max((_num_held(source, block) for block in blocks), default=0)
+    return [WindowBatch.empty(largest, source.window_samples) for _ in range(number)]
+
+
+def _start(
+    pool: ThreadPoolExecutor, source: WindowSource, block: Block, room: WindowBatch
+) -> _Reading:
+    held = room.view(0, _num_held(source, block))
     parts = _parts(source, block.groups, held)
     return _Reading(held, [pool.submit(source.read, group, part) for group, part in parts])
 
 
-def _room_for(source: WindowSource, block: Block) -> WindowBatch:
-    num_windows = sum(source.rows_per_group[group] for group in block.groups)
-    return WindowBatch.empty(num_windows, source.window_samples)
+def _num_held(source: WindowSource, block: Block) -> int:
+    return sum(source.rows_per_group[group] for group in block.groups)
 
 
 def _cut(
-    blocks: Iterator[tuple[WindowBatch, npt.NDArray[np.int64]]]
-    | Sequence[tuple[WindowBatch, npt.NDArray[np.int64]]],
+    blocks: Iterable[tuple[WindowBatch, npt.NDArray[np.int64]]],
     batch_size: int,
     num_left: int,
 ) -> Iterator[WindowBatch]:
@@ -254,4 +270,3 @@ def _cut(
             if filled == len(batch):
                 yield batch
                 batch = None
-        del held  # so that the reader may allocate the next block
