@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ppgssl.errors import ConfigError
@@ -23,6 +23,9 @@ from ppgssl.errors import ConfigError
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30.0
+DATABASE_AWAY = (OperationalError, InterfaceError)
+"""Raised by the store while the database cannot be reached, or cannot write: worth another try."""
+
 MOUNTS = Path("/proc/self/mountinfo")
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x70706773  # "ppgs": any number that no other program on the server locks

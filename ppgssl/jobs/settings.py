@@ -19,62 +19,66 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PPGSSL_", env_ignore_empty=True, frozen=True)
 
     database_url: str = Field(
-        "",
+        default="",
         description="Job table: `sqlite:///FILE` or `postgresql://user:password@host/name`. "
         f"Empty: `{DATABASE_FILE}` in the artifact root.",
     )
     data_root: Path = Field(
-        Path("data"), description="Folder of dataset folders; a job names one of them."
+        default=Path("data"), description="Folder of dataset folders; a job names one of them."
     )
     artifact_root: Path = Field(
-        Path("artifacts"), description="Folder of checkpoints, `jobs/<job id>/<checkpoint>/<file>`."
+        default=Path("artifacts"),
+        description="Folder of checkpoints, `jobs/<job id>/<checkpoint>/<file>`.",
     )
     api_key: SecretStr | None = Field(
-        None, description="Key that requests carry as `Authorization: Bearer KEY`; empty: no key."
+        default=None,
+        description="Key that requests carry as `Authorization: Bearer KEY`; empty: no key.",
     )
-    host: str = Field("127.0.0.1", description="Address the API listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port the API listens on; 0 picks one.")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port the API listens on; 0 picks one."
+    )
     device: str = Field(
-        "auto",
+        default="auto",
         pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
         description="Device for embeddings, and for jobs whose config says `auto`.",
     )
     max_body_bytes: int = Field(
-        64 * 2**20, ge=1024, description="Largest request body that the API takes, bytes."
+        default=64 * 2**20, ge=1024, description="Largest request body that the API takes, bytes."
     )
     poll_seconds: float = Field(
-        1.0, gt=0, description="An idle worker looks for a job this often, seconds."
+        default=1.0, gt=0, description="An idle worker looks for a job this often, seconds."
     )
     report_seconds: float = Field(
-        0.5,
+        default=0.5,
         gt=0,
         description="A busy worker writes losses and looks for requests this often, seconds.",
     )
     lease_seconds: float = Field(
-        60.0,
+        default=60.0,
         gt=0,
         description="A job whose worker was silent for this long is given to another, seconds.",
     )
     heartbeat_seconds: float = Field(
-        10.0, gt=0, description="A worker renews its lease this often, seconds."
+        default=10.0, gt=0, description="A worker renews its lease this often, seconds."
     )
     cancel_grace_seconds: float = Field(
-        5.0,
+        default=5.0,
         ge=0,
         description="A cancelled run has this long to write a checkpoint until killed, seconds.",
     )
     stop_grace_seconds: float = Field(
-        60.0,
+        default=60.0,
         ge=0,
         description="The same for a run that is paused, or whose worker is told to stop, seconds.",
     )
     liveness_file: Path | None = Field(
-        None,
+        default=None,
         description="The worker touches this file while it is well; empty: "
         "`ppgssl-worker.alive` in the temporary folder.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe log line that is written."
+        default="INFO", description="Least severe log line that is written."
     )
 
     @model_validator(mode="after")

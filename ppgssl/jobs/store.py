@@ -438,6 +438,17 @@ class JobStore:
                 self._tell(session, job, EventType.PROGRESS, report.progress)
             return job.requested_action
 
+    def newest_step(self, job_id: str) -> int:
+        """The last step in the job's loss history; 0 before the first.
+
+        Raises:
+            JobNotFoundError: No such job.
+        """
+        with self._read() as session:
+            job = _find(session, job_id)
+            newest = select(func.max(Loss.step)).where(Loss.job_seq == job.seq)
+            return session.scalars(newest).one() or 0
+
     def succeed(self, lease: Lease) -> Job:
         """The run trained to its end.
 

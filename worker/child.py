@@ -1,0 +1,115 @@
+"""The child process: does one order and tells its parent, one JSON object a line, what happens.
+
+`python -m worker.child ORDER.json FD`: messages go to the inherited file descriptor FD; whatever
+is written to stdout and stderr becomes the job's log. SIGTERM asks it to stop at a checkpoint; it
+dies with its parent. It knows no database.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from ppgssl.errors import PpgsslError
+from ppgssl.training.interrupt import stop_on_signals
+from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, RunPlan
+from worker.kinds import load_runner
+from worker.order import Order
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+EXIT_FAILED = 1
+
+
+class PipeReporter:
+    """Sends what a run tells as JSON lines."""
+
+    def __init__(self, pipe: TextIO, out: Path) -> None:
+        self._pipe = pipe
+        self._out = out
+
+    def send(self, kind: str, content: dict[str, Any]) -> None:
+        """Write one message; waits while the parent is behind."""
+        self._pipe.write(json.dumps({"type": kind, **content}) + "\n")
+        self._pipe.flush()
+
+    def started(self, plan: RunPlan) -> None:
+        """The run's plan."""
+        self.send("started", asdict(plan))
+
+    def losses(self, points: Sequence[LossPoint]) -> None:
+        """New loss points."""
+        self.send("losses", {"points": [asdict(point) for point in points]})
+
+    def progress(self, progress: Progress) -> None:
+        """Where the run is."""
+        self.send("progress", asdict(progress))
+
+    def checkpoint(self, saved: CheckpointSaved) -> None:
+        """A checkpoint, with the folder that its name points at now: soon it may be another."""
+        self.send(
+            "checkpoint", {**asdict(saved), "folder": str((self._out / saved.name).resolve())}
+        )
+
+    def warning(self, message: str) -> None:
+        """A warning for the user."""
+        self.send("warning", {"message": message})
+
+
+def main() -> None:
+    """Do the order and exit: 0 with its result told, 1 with its error told."""
+    order = Order.read(Path(sys.argv[1]))
+    die_with_parent(order.parent_pid)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with os.fdopen(int(sys.argv[2]), "w", encoding="utf-8") as pipe, stop_on_signals() as stopped:
+        reporter = PipeReporter(pipe, Path(order.out))
+        try:
+            stop_reason = load_runner(order.runner)(order, reporter, stopped)
+        except Exception as error:
+            traceback.print_exc()
+            reporter.send("error", {"code": error_code(error), "message": describe(error)})
+            sys.exit(EXIT_FAILED)
+        reporter.send("result", {"stop_reason": stop_reason})
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies (Linux).
+
+    Elsewhere it dies of the broken pipe, with its next message.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before we asked
+        sys.exit(EXIT_FAILED)
+
+
+def error_code(error: Exception) -> str:
+    """The stable code of an error: ppgssl's own, `out_of_memory`, or `internal_error`."""
+    if isinstance(error, PpgsslError):
+        return error.code
+    return "out_of_memory" if is_out_of_memory(error) else "internal_error"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch's CPU allocator or CUDA ran out of memory."""
+    torch = sys.modules.get("torch")
+    return (
+        isinstance(error, MemoryError)
+        or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+        or "can't allocate memory" in str(error)  # how PyTorch's CPU allocator says it
+    )
+
+
+def describe(error: Exception) -> str:
+    """What the job shows; an error that we did not raise ourselves is named by its type."""
+    return str(error) if isinstance(error, PpgsslError) else f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Which code does which kind of job.
+
+A runner is a function `(order, reporter, should_stop) -> stop_reason`, called in the child process.
+It is named here as text, so that the worker itself never imports PyTorch.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from ppgssl.training.progress import Reporter
+from worker.order import Order
+
+Runner = Callable[[Order, Reporter, Callable[[], bool]], str]
+
+KINDS: Mapping[str, str] = MappingProxyType({"pretrain": "worker.pretrain:run"})
+
+STOPPED = "stopped"
+"""The stop reason of a run that was asked to stop; with any other one it ran to its end."""
+
+
+def load_runner(name: str) -> Runner:
+    """The function that `module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)

@@ -1,0 +1,106 @@
+"""The worker's loop: recover, claim, run, until told to stop.
+
+SIGTERM or SIGINT stops it: the run under way writes a checkpoint and its job goes back to the queue
+at once. It never trains itself; every run is a child process.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from types import FrameType
+
+from ppgssl.jobs.database import DATABASE_AWAY, migrate, open_database
+from ppgssl.jobs.records import Claim
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.structured_logging import configure_logging
+from worker.kinds import KINDS
+from worker.liveness import liveness_file
+from worker.run import Run
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Takes jobs of its kinds, one at a time, until `stop` is set."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        settings: Settings,
+        *,
+        kinds: Mapping[str, str],
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._kinds = kinds
+        self._stop = stop
+        self._liveness_file = liveness_file(settings)
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        log.info("ready", extra={"worker_id": self.worker_id})
+        while not self._stop.is_set():
+            self._touch()
+            claim = self._next_claim()
+            if claim is None:
+                self._stop.wait(self._settings.poll_seconds)
+                continue
+            Run(
+                self._store,
+                self._settings,
+                claim,
+                runner=self._kinds[claim.job.kind],
+                stop=self._stop,
+                alive=self._touch,
+            ).execute()
+        log.info("stopped", extra={"worker_id": self.worker_id})
+
+    def _next_claim(self) -> Claim | None:
+        try:
+            for job in self._store.recover_expired():
+                log.warning("took a job from a lost worker: %s", job.status, extra=_of(job.id))
+            lease = timedelta(seconds=self._settings.lease_seconds)
+            return self._store.claim(self.worker_id, list(self._kinds), lease)
+        except DATABASE_AWAY as error:
+            log.warning("cannot use the job table, will try again: %s", error)
+            return None
+
+    def _touch(self) -> None:
+        self._liveness_file.touch()
+
+
+def _of(job_id: str) -> dict[str, str]:
+    return {"job_id": job_id}
+
+
+def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:
+    """Run a worker in this process until SIGTERM or SIGINT. Call from the main thread."""
+    configure_logging(settings.log_level)
+    stop = threading.Event()
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, receive)
+    engine = open_database(settings.database)
+    migrate(engine)
+    Worker(JobStore(engine), settings, kinds=kinds, stop=stop).run()
+    engine.dispose()
+
+
+def main() -> None:
+    """Run a worker with the settings of the environment."""
+    serve(Settings())
+
+
+if __name__ == "__main__":
+    main()

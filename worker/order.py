@@ -1,0 +1,35 @@
+"""What a worker tells its child process to do: one JSON file, written once, read once."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt at one job. Paths are text, so that the whole of it is JSON."""
+
+    job_id: str
+    attempt: int
+    runner: str
+    """`module:function` that does the work; see `worker.kinds`."""
+    config: dict[str, Any]
+    dataset: str | None
+    data_root: str
+    out: str
+    """Run folder; where it holds a checkpoint `last`, the run continues from there."""
+    device: str
+    """For a config that says `auto`."""
+    known_step: int
+    """Last step whose losses are in the job table."""
+    parent_pid: int
+
+    def write(self, path: Path) -> None:
+        """Write the order as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Order":
+        """The order that `write` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))

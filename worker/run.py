@@ -1,0 +1,229 @@
+"""One claimed job: start its child, write down what it tells, do what is asked, settle the end.
+
+Everything it writes carries the lease. Once the lease is lost the child is killed and nothing more
+is written: the job is another worker's.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ppgssl.jobs.database import DATABASE_AWAY
+from ppgssl.jobs.errors import LeaseLostError
+from ppgssl.jobs.records import Claim, JobError, Report
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.status import Action
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Job
+from worker.heartbeat import Heartbeat
+from worker.inbox import Inbox
+from worker.kinds import STOPPED
+from worker.memory import oom_kills
+from worker.order import Order
+from worker.process import ChildProcess
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """A job from its claim to the end of its lease.
+
+    Args:
+        store: The job table.
+        settings: Roots, intervals and graces.
+        claim: The job and the lease on it.
+        runner: `module:function` for the job's kind.
+        stop: Set when the worker is told to stop.
+        alive: Called while all is well, at least once per report.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        settings: Settings,
+        claim: Claim,
+        *,
+        runner: str,
+        stop: threading.Event,
+        alive: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._job = claim.job
+        self._lease = claim.lease
+        self._runner = runner
+        self._stop = stop
+        self._alive = alive
+        self._inbox = Inbox(settings.artifact_root)
+        self._unwritten = Report()
+        self._stop_reason: str | None = None
+        self._kill_at = float("inf")
+        self._too_long = False
+        self._heartbeat = Heartbeat(
+            store,
+            claim.lease,
+            every_seconds=settings.heartbeat_seconds,
+            lease_seconds=settings.lease_seconds,
+        )
+        self._log = logging.LoggerAdapter(
+            logger,
+            {
+                "worker_id": claim.lease.worker_id,
+                "job_id": self._job.id,
+                "attempt": self._job.attempt,
+            },
+        )
+
+    def execute(self) -> None:
+        """Do the job, or as much of it as is allowed."""
+        self._log.info("claimed a %s job", self._job.kind)
+        with self._heartbeat:
+            try:
+                job = self._insist(self._work())
+            except LeaseLostError as error:
+                self._log.warning("%s: its run was ended and nothing more is written", error)
+            else:
+                self._log.info("the job is now %s", job.status)
+
+    def _work(self) -> Callable[[], Job]:
+        """Run the child to its end; return the last write, which settles the job."""
+        try:
+            kills_before = oom_kills()
+            child = ChildProcess(self._order(), self._inbox)
+        except OSError as error:
+            self._log.exception("cannot start the run")
+            failure = JobError("internal_error", f"the run could not be started: {error}")
+            return lambda: self._store.fail(self._lease, failure)
+        self._log.info("started process %d", child.pid)
+        try:
+            self._supervise(child)
+        finally:
+            child.kill()
+        self._insist(self._report)
+        return self._settlement(child, out_of_memory=oom_kills() > kills_before)
+
+    def _order(self) -> Order:
+        # Absolute paths: the child need not share our working directory.
+        return Order(
+            job_id=self._job.id,
+            attempt=self._job.attempt,
+            runner=self._runner,
+            config=self._job.config,
+            dataset=self._job.dataset,
+            data_root=str(self._settings.data_root.resolve()),
+            out=str(self._settings.job_folder(self._job.id).resolve()),
+            device=self._settings.device,
+            known_step=self._insist(lambda: self._store.newest_step(self._job.id)),
+            parent_pid=os.getpid(),
+        )
+
+    def _supervise(self, child: ChildProcess) -> None:
+        began = time.monotonic()
+        while child.exit_code is None:
+            self._alive()
+            self._check_lease()
+            self._obey(child, self._try_report(), running_s=time.monotonic() - began)
+            if time.monotonic() > self._kill_at:
+                self._log.warning("the run did not stop in time and is killed")
+                child.kill()
+            child.wait(self._settings.report_seconds)
+
+    def _obey(self, child: ChildProcess, action: Action | None, *, running_s: float) -> None:
+        """Ask the child to stop where there is a reason to."""
+        limit = self._job.max_runtime_s
+        if action is Action.CANCEL:
+            self._ask_to_stop(child, "cancelled", self._settings.cancel_grace_seconds)
+        elif action is Action.PAUSE:
+            self._ask_to_stop(child, "paused", self._settings.stop_grace_seconds)
+        elif limit is not None and self._job.ran_s + running_s > limit:
+            self._too_long = True
+            self._ask_to_stop(child, "out of time", self._settings.stop_grace_seconds)
+        elif self._stop.is_set():
+            self._ask_to_stop(child, "worker told to stop", self._settings.stop_grace_seconds)
+
+    def _ask_to_stop(self, child: ChildProcess, reason: str, grace_s: float) -> None:
+        self._kill_at = min(self._kill_at, time.monotonic() + grace_s)
+        if self._stop_reason is None:
+            self._log.info("asking the run to stop: %s", reason)
+            self._stop_reason = reason
+            child.ask_to_stop()
+
+    # ---------------------------------------------------------------------------------- writing
+
+    def _report(self) -> Action | None:
+        """Write what the child told; what cannot be written now is kept for the next time."""
+        if self._unwritten.is_empty:
+            self._unwritten = self._inbox.take()
+        action = self._store.record(self._lease, self._unwritten)
+        self._unwritten = Report()
+        return action
+
+    def _try_report(self) -> Action | None:
+        try:
+            return self._report()
+        except DATABASE_AWAY as error:
+            self._log.warning("cannot write to the job table, will try again: %s", error)
+            return None
+
+    def _insist(self, write: Callable[[], Answer]) -> Answer:
+        """Write again and again until the database takes it, or the lease is lost."""
+        while True:
+            try:
+                return write()
+            except DATABASE_AWAY as error:
+                self._log.warning("cannot use the job table, will try again: %s", error)
+            self._alive()
+            self._check_lease()
+            time.sleep(self._settings.report_seconds)
+
+    def _check_lease(self) -> None:
+        if self._heartbeat.lost:
+            raise LeaseLostError(f"the lease on job {self._job.id} was lost")
+
+    # ------------------------------------------------------------------------------- settlement
+
+    def _settlement(self, child: ChildProcess, *, out_of_memory: bool) -> Callable[[], Job]:
+        """What becomes of the job, now that its child has ended."""
+        told, error = self._inbox.stop_reason, self._inbox.error
+        if error is not None:
+            failure = JobError(error.code, error.message)
+        elif told is not None and told != STOPPED:
+            return lambda: self._store.succeed(self._lease)
+        elif self._too_long:
+            limit = self._job.max_runtime_s
+            failure = JobError("max_runtime_exceeded", f"it ran for longer than {limit:g} s")
+        elif told == STOPPED or self._stop_reason is not None:
+            reason = self._stop_reason or "the run was told to stop from outside"
+            return lambda: self._store.hand_back(self._lease, reason)
+        else:
+            failure = self._death(child, out_of_memory=out_of_memory)
+        self._log.error("the run ended badly (%s): %s", failure.code, failure.message)
+        return lambda: self._store.fail(self._lease, failure)
+
+    def _death(self, child: ChildProcess, *, out_of_memory: bool) -> JobError:
+        """The error of a child that ended without a word."""
+        how, was_sigkill = describe_exit(child.exit_code)
+        tail = "\n".join(self._inbox.tail)
+        said = f"; its last lines:\n{tail}" if tail else "; it wrote nothing"
+        if was_sigkill and out_of_memory:
+            return JobError(
+                "out_of_memory",
+                f"the training process was {how} because memory ran out: lower "
+                f"training.batch_size or give the machine more{said}",
+            )
+        return JobError("process_died", f"the training process was {how}{said}", retryable=True)
+
+
+def describe_exit(exit_code: int | None) -> tuple[str, bool]:
+    """How a process ended, in words that follow "was", and whether it was by SIGKILL."""
+    assert exit_code is not None
+    if exit_code >= 0:
+        return f"ended by itself with exit code {exit_code}", False
+    killer = signal.Signals(-exit_code)
+    return f"killed by {killer.name}", killer is signal.SIGKILL
