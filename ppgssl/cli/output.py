@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
+def exit_codes() -> Generator[None]:
     """Turn ppgssl's errors into one line on stderr and the exit code that the contract names."""
     try:
         yield

@@ -64,9 +64,7 @@ def train_command(
         return
     console_out.print(f"{result.stop_reason} after epoch {result.epoch}, step {result.step}")
     if result.best:
-        console_out.print(
-            f"best: epoch {result.best['epoch']}, val loss {result.best['val_loss']:.4f}"
-        )
+        console_out.print(f"best: epoch {result.best.epoch}, val loss {result.best.val_loss:.4f}")
     console_out.print(f"encoder: {out / 'best' / 'encoder.safetensors'}")
 
 

@@ -12,7 +12,8 @@ EMBEDDINGS_LIMIT = 4096  # windows whose embeddings are kept for the figures
 DEAD_DEVIATION = 1e-4  # an embedding dimension that spreads less says nothing
 LOWEST_EXPLAINED_VARIANCE = 0.05
 LOWEST_EFFECTIVE_RANK = 4.0
-GRACE_EPOCHS = 3  # after the warm-up; before that a slow start is no collapse
+GRACE_EPOCHS = 3  # after the warm-up; before that, or before so many steps,
+GRACE_STEPS = 100  # a slow start is no collapse
 
 
 def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
@@ -47,18 +48,18 @@ def effective_rank(centred: Float[Tensor, "N D"]) -> float:
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
-def find_collapse(
-    values: dict[str, float], *, epochs_at_full_rate: int, pooling: str
-) -> dict[str, str]:
+def is_past_grace(*, epochs_at_full_rate: int, steps: int) -> bool:
+    """Whether a run is old enough that learning nothing is no slow start."""
+    return epochs_at_full_rate >= GRACE_EPOCHS and steps >= GRACE_STEPS
+
+
+def find_collapse(values: dict[str, float], *, pooling: str) -> dict[str, str]:
     """Warnings about a run that learns nothing, by kind, each with its cause and remedy.
 
     Args:
         values: Health figures of the newest validation.
-        epochs_at_full_rate: Epochs trained since the warm-up.
         pooling: `model.pooling` of the run.
     """
-    if epochs_at_full_rate < GRACE_EPOCHS:
-        return {}
     warnings: dict[str, str] = {}
     explained = values["explained_variance"]
     if explained < LOWEST_EXPLAINED_VARIANCE:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class CheckpointSaved:
     val_loss: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The validation with the lowest loss so far."""
+
+    epoch: int
+    step: int
+    val_loss: float
+
+
+@runtime_checkable
 class Reporter(Protocol):
     """Listens to a run; called from the run's own thread, about once a second."""
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ppgssl.augment import augment
 from ppgssl.config import Config
-from ppgssl.data.dataset import Dataset, WindowBatch
+from ppgssl.data.dataset import Dataset
+from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import CheckpointError, ConfigError, DatasetError
 from ppgssl.models.autoencoder import build_autoencoder, count_parameters
 from ppgssl.objectives.reconstruction import ReconstructionObjective
@@ -35,9 +36,10 @@ from ppgssl.training.devices import (
     resolve_device,
     resolve_precision,
 )
-from ppgssl.training.health import find_collapse
+from ppgssl.training.health import find_collapse, is_past_grace
 from ppgssl.training.history import History
 from ppgssl.training.progress import (
+    Best,
     CheckpointSaved,
     LossPoint,
     Progress,
@@ -62,7 +64,7 @@ class TrainingResult:
     stop_reason: str
     epoch: int
     step: int
-    best: dict[str, float] | None
+    best: Best | None
 
 
 def never() -> bool:
@@ -179,7 +181,7 @@ class TrainingRun:
         self.epoch = 0  # finished epochs
         self.step = 0  # finished steps of the whole run
         self.batches_done = 0  # micro-batches of the current epoch
-        self.best: dict[str, float] | None = None
+        self.best: Best | None = None
         self.epochs_since_best = 0
         self.val_loss: float | None = None  # of the newest validation
         self.history = History()
@@ -194,16 +196,13 @@ class TrainingRun:
 
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
-        training = self.config.training
         self._announce()
-        while self.epoch < training.epochs:
-            if self._train_epoch() == "stopped":
+        while self.stop_reason is None:
+            if not self._train_epoch():
                 self._save(["last"])
                 return self._result("stopped")
             self._finish_epoch()
-            if self.epochs_since_best >= training.early_stopping_patience:
-                return self._result("early_stopping")
-        return self._result("completed")
+        return self._result(self.stop_reason)
 
     def restore(self, folder: Path) -> None:
         """Continue exactly where a checkpoint was written.
@@ -224,7 +223,7 @@ class TrainingRun:
         self.epoch = state["epoch"]
         self.step = state["step"]
         self.batches_done = state["batches_done"]
-        self.best = state["best"]
+        self.best = Best(**state["best"]) if state["best"] else None
         self.epochs_since_best = state["epochs_since_best"]
         self.val_loss = state["val_loss"]
         self.warned = set(state["warned"])
@@ -242,6 +241,8 @@ class TrainingRun:
 
     def _announce(self) -> None:
         logger.info("environment: %s", asdict(detect_environment()))
+        for warning in self.dataset.warnings:
+            self._warn(warning)
         if not len(self.val_windows):
             self._warn("the dataset has no val split: the training windows are used to validate")
         precision = str(self.amp_dtype).removeprefix("torch.")
@@ -257,17 +258,18 @@ class TrainingRun:
             )
         )
 
-    def _train_epoch(self) -> str:
+    def _train_epoch(self) -> bool:
+        """Train the rest of the epoch; False when it was stopped on request."""
         self.model.train()
         self.recorder.restart_clock()
         for group in self._groups():
             if self.should_stop():
-                return "stopped"
+                return False
             self._train_group(group)
             if self.recorder.is_due():
                 self._record()
         self._record()
-        return "finished"
+        return True
 
     def _groups(self) -> Iterator[list[WindowBatch]]:
         """Micro-batches of the rest of this epoch, `accumulation_steps` at a time."""
@@ -348,26 +350,40 @@ class TrainingRun:
         )
         self.scheduler.step()
         self.recorder.tell([LossPoint(self.step, self.epoch, "val", values)])
+        is_best = self._compare_with_best(values["total"])
         self._watch_health(values)
 
         names = ["last"]
-        self.val_loss = values["total"]
-        if self.best is None or self.val_loss < self.best["val_loss"]:
-            self.best = {"epoch": self.epoch, "step": self.step, "val_loss": self.val_loss}
-            self.epochs_since_best = 0
+        if is_best:
             names.append("best")
-        else:
-            self.epochs_since_best += 1
         if self.epoch % self.config.training.checkpoint_every_epochs == 0:
             names.append(f"epoch-{self.epoch}")
         self._save(names)
 
+    def _compare_with_best(self, val_loss: float) -> bool:
+        self.val_loss = val_loss
+        if self.best is not None and val_loss >= self.best.val_loss:
+            self.epochs_since_best += 1
+            return False
+        self.best = Best(self.epoch, self.step, val_loss)
+        self.epochs_since_best = 0
+        return True
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no further epoch follows, or None."""
+        if self.epoch >= self.config.training.epochs:
+            return "completed"
+        if self.epochs_since_best >= self.config.training.early_stopping_patience:
+            return "early_stopping"
+        return None
+
     def _watch_health(self, values: dict[str, float]) -> None:
-        for kind, message in find_collapse(
-            values,
-            epochs_at_full_rate=self.epoch - self.config.training.warmup_epochs,
-            pooling=self.config.model.pooling,
-        ).items():
+        full_rate = self.epoch - self.config.training.warmup_epochs
+        past_grace = is_past_grace(epochs_at_full_rate=full_rate, steps=self.step)
+        if not past_grace and self.stop_reason is None:
+            return
+        for kind, message in find_collapse(values, pooling=self.config.model.pooling).items():
             if kind not in self.warned:
                 self.warned.add(kind)
                 self._warn(f"epoch {self.epoch}: {message}")
@@ -403,7 +419,7 @@ class TrainingRun:
             "epoch": self.epoch,
             "step": self.step,
             "batches_done": self.batches_done,
-            "best": self.best,
+            "best": asdict(self.best) if self.best else None,
             "epochs_since_best": self.epochs_since_best,
             "val_loss": self.val_loss,
             "warned": sorted(self.warned),
@@ -417,7 +433,7 @@ class TrainingRun:
             "epoch": self.epoch,
             "step": self.step,
             "val_loss": self.val_loss,
-            "best": self.best,
+            "best": asdict(self.best) if self.best else None,
         }
 
     def _result(self, stop_reason: str) -> TrainingResult:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppgssl.data.dataset import WindowBatch, Windows
+from ppgssl.data.windows import WindowBatch, Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.reconstruction import ReconstructionObjective
