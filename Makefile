@@ -71,5 +71,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	       "Name another one: make PYTHON=python3.11"; exit 1; }
 	@echo "Installing into .venv (a minute or more; only when dependencies change)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $@
