@@ -10,14 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ppgssl.data.manifest import MANIFEST_NAME, read_manifest
+from ppgssl.data.manifest import MANIFEST_NAME, WORK_FOLDER, read_manifest
 from ppgssl.data.older_layout import OlderLayoutWindows, find_metadata, open_older_layout
 from ppgssl.data.parquet_windows import ParquetWindows, open_shards
 from ppgssl.data.schema import SPLITS, Split
 from ppgssl.data.windows import Windows, WindowSource
 from ppgssl.errors import DatasetError
-
-WORK_FOLDER = ".prepare"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ppgssl.data.schema import SPLITS
 from ppgssl.errors import DatasetError
 
 MANIFEST_NAME = "dataset.json"
+WORK_FOLDER = ".prepare"  # of a preparation that is not finished
 FORMAT_VERSION = 1
 
 

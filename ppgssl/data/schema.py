@@ -52,11 +52,6 @@ def windows_per_group(window_samples: int, row_group_mb: float = ROW_GROUP_MB) -
     return max(1, int(row_group_mb * 1e6) // window_bytes(window_samples))
 
 
-def label_type(value: object) -> pa.DataType:
-    """The column type of a label: text, or a float64 for every number."""
-    return pa.string() if isinstance(value, str) else pa.float64()
-
-
 def rows_schema(window_samples: int, labels: Mapping[str, pa.DataType]) -> pa.Schema:
     """Columns of windows that have not been numbered and split yet."""
     signal = pa.list_(pa.field("element", pa.float32(), nullable=False), window_samples)
@@ -91,7 +86,7 @@ def windows_table(
     start_s: npt.ArrayLike,
     valid_s: npt.ArrayLike,
     sqi: npt.ArrayLike,
-    labels: Mapping[str, Sequence[float | str | None]] | None = None,
+    labels: pa.Table | None = None,
 ) -> pa.Table:
     """Windows as Arrow rows, ready for `DatasetWriter.write`. Signals are not copied.
 
@@ -103,7 +98,7 @@ def windows_table(
         start_s: (N,) seconds from the start of the recording.
         valid_s: (N,) seconds of the window that were recorded; the rest is padding.
         sqi: (N,) signal quality, 0 to 1.
-        labels: Column name to one value per window; None where there is none.
+        labels: One column per label, one row per window; null where there is none.
 
     Raises:
         ValueError: The two signals differ in shape or are not (N, T).
@@ -112,18 +107,19 @@ def windows_table(
         raise ValueError(
             f"signal and denoised must both be (N, T), got {signal.shape} and {denoised.shape}"
         )
-    labels = labels or {}
+    kinds = (
+        {} if labels is None else dict(zip(labels.column_names, labels.schema.types, strict=True))
+    )
+    schema = rows_schema(signal.shape[1], kinds)
     columns: dict[str, Any] = {
         "recording_id": recording_ids,
         "subject_id": subject_ids,
         "start_s": np.asarray(start_s, np.float64),
         "valid_s": np.asarray(valid_s, np.float64),
         "sqi": np.asarray(sqi, np.float32),
-        **labels,
     }
-    types = {name: _column_type(values) for name, values in labels.items()}
-    schema = rows_schema(signal.shape[1], types)
-    arrays = [pa.array(columns[name], schema.field(name).type) for name in columns]
+    arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
+    arrays += [] if labels is None else labels.columns
     arrays += [_signal_array(x, schema.field("signal").type) for x in (signal, denoised)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -157,10 +153,6 @@ def signal_matrix(rows: pa.Table, name: str, window_samples: int) -> npt.NDArray
             f"got {flat.size} in {name!r}"
         )
     return flat.astype(np.float32, copy=False).reshape(len(rows), window_samples)
-
-
-def _column_type(values: Sequence[float | str | None]) -> pa.DataType:
-    return label_type(next((value for value in values if value is not None), 0.0))
 
 
 def _signal_array(x: npt.NDArray[np.float32], kind: Any) -> Any:

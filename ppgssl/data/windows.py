@@ -198,7 +198,7 @@ class _Reading:
 def _read_in_line(
     source: WindowSource, blocks: Sequence[Block]
 ) -> Iterator[tuple[WindowBatch, npt.NDArray[np.int64]]]:
-    """Each block's windows with the order in which they leave; valid until the next is asked for."""
+    """Each block's windows and the order in which they leave, valid until the next is asked for."""
     [room] = _rooms(source, blocks, 1)
     for block in blocks:
         held = room.view(0, _num_held(source, block))

@@ -27,7 +27,7 @@ def rows_of(first_id: int, num_windows: int, subject: str) -> pa.Table:
         start_s=10.0 * np.arange(num_windows),
         valid_s=np.full(num_windows, 10.0),
         sqi=np.full(num_windows, 0.9),
-        labels={"hr_bpm": (60 + ids).tolist(), "alarm": ["none"] * num_windows},
+        labels=pa.table({"hr_bpm": (60.0 + ids).tolist(), "alarm": ["none"] * num_windows}),
     )
 
 
