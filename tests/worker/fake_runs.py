@@ -1,0 +1,83 @@
+"""A runner that trains nothing, for jobs of the kind `fake`: the config says how it behaves.
+
+steps           how many steps, each worth the loss 1 / step
+step_s          seconds per step
+die_at          step at which the process kills itself with SIGKILL, in the first attempt only
+raise_at        step at which it raises `error`
+deaf            SIGTERM is not heard
+
+As a real run it keeps a checkpoint `last` after every tenth step and when it is stopped, and when
+it resumes tells those losses of the checkpoint that the job table may lack.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ppgssl.errors import DatasetError
+from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, Reporter, RunPlan
+from worker.order import Order
+
+ERRORS = {
+    "dataset": DatasetError("the dataset is damaged; prepare it anew"),
+    "memory": MemoryError("no memory"),
+    "bug": KeyError("typo"),
+}
+
+
+def run(order: Order, reporter: Reporter, should_stop: Callable[[], bool]) -> str:
+    """Count steps from the last checkpoint to the end."""
+    config, out = order.config, Path(order.out)
+    steps = config["steps"]
+    step = read_step(out)
+    print(f"attempt {order.attempt} goes on after step {step}", flush=True)  # noqa: T201
+    reporter.started(RunPlan(1, steps, {"train": steps}, "cpu", "float32", 0, step))
+    reporter.losses([point(known) for known in range(max(order.known_step, 1), step + 1)])
+    while step < steps:
+        if should_stop() and not config.get("deaf"):
+            save(out, step, reporter, "last")
+            return "stopped"
+        step += 1
+        misbehave(order, step)
+        time.sleep(config.get("step_s", 0.0))
+        reporter.losses([point(step)])
+        reporter.progress(Progress(1, 1, step, steps, float("inf"), None))
+        if step % 10 == 0:
+            save(out, step, reporter, "last")
+    save(out, step, reporter, "best")
+    reporter.warning("that was quick")
+    return "completed"
+
+
+def point(step: int) -> LossPoint:
+    """The loss of a step, whoever computes it."""
+    return LossPoint(step, 1, "train", {"total": 1 / step})
+
+
+def misbehave(order: Order, step: int) -> None:
+    """Die or fail where the config says so."""
+    if step == order.config.get("die_at") and order.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if step == order.config.get("raise_at"):
+        raise ERRORS[order.config["error"]]
+
+
+def read_step(out: Path) -> int:
+    """The step of the last checkpoint; 0 without one."""
+    file = out / "last" / "state.json"
+    return json.loads(file.read_text())["step"] if file.exists() else 0
+
+
+def save(out: Path, step: int, reporter: Reporter, name: str) -> None:
+    """Write a checkpoint, swap its name to it, and tell."""
+    folder = out / "steps" / f"{step:08d}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "state.json").write_text(json.dumps({"step": step}))
+    fresh = out / f".{name}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder)
+    fresh.replace(out / name)
+    reporter.checkpoint(CheckpointSaved(name, step, 1, 1 / max(step, 1)))

@@ -1,0 +1,86 @@
+"""Real worker processes on a job table: start them, give them jobs, wait for their ends."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ppgssl.jobs.records import NewJob
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Job
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+FAKE_WORKER = [sys.executable, str(HERE / "serve_fake_runs.py")]
+PATIENCE_S = 30.0
+
+
+class Bench:
+    """Starts workers, creates jobs and waits for what they become."""
+
+    def __init__(self, store: JobStore, settings: Settings) -> None:
+        self.store = store
+        self.settings = settings
+        self.workers: list[subprocess.Popen[str]] = []
+
+    def start_worker(self, command: list[str] = FAKE_WORKER) -> subprocess.Popen[str]:
+        """A worker process; the end of the test kills it."""
+        settings = {
+            f"PPGSSL_{name.upper()}": str(value)
+            for name, value in self.settings.model_dump(exclude_none=True).items()
+        }
+        path = os.pathsep.join([str(ROOT), str(HERE)])
+        log = (self.settings.artifact_root / f"worker-{len(self.workers)}.log").open("w")
+        with log:
+            worker = subprocess.Popen(
+                command,
+                env={**os.environ, **settings, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+                stderr=log,
+                text=True,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def create(self, *, max_attempts: int = 3, max_runtime_s: float | None = None, **config) -> str:
+        """The id of a new fake job."""
+        job = NewJob("fake", config, max_attempts=max_attempts, max_runtime_s=max_runtime_s)
+        return self.store.create(job).id
+
+    def wait(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+        """The job, once the condition holds."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition(job := self.store.get(job_id)):
+            if time.monotonic() > deadline:
+                pytest.fail(f"{job.status} after {PATIENCE_S:g} s: {self.worker_logs()}")
+            time.sleep(0.02)
+        return job
+
+    def wait_for_status(self, job_id: str, status: str) -> Job:
+        """The job, once it is in this state."""
+        return self.wait(job_id, lambda job: job.status == status)
+
+    def wait_for_step(self, job_id: str, step: int) -> Job:
+        """The job, once it has got so far."""
+        return self.wait(job_id, lambda job: (job.progress or {}).get("step", 0) >= step)
+
+    def history(self, job_id: str) -> list[tuple[int, float | None]]:
+        """Step and total loss of every point."""
+        return [(row.step, row.total) for row in self.store.losses(job_id)]
+
+    def log(self, job_id: str) -> list[str]:
+        """What the job's runs wrote."""
+        return [line.text for line in self.store.log_lines(job_id).items]
+
+    def worker_logs(self) -> str:
+        """What the workers wrote."""
+        return "\n".join(f.read_text() for f in sorted(self.settings.artifact_root.glob("*.log")))
+
+
+def undisturbed(steps: int) -> list[tuple[int, float | None]]:
+    """The history of a fake run that nobody touched."""
+    return [(step, 1 / step) for step in range(1, steps + 1)]
