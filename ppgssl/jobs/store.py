@@ -22,7 +22,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -574,28 +574,30 @@ class JobStore:
 
     def _add_log_lines(self, session: Session, job: Job, lines: Sequence[str]) -> None:
         now = self._clock()
-        session.add_all(
-            LogLine(job_seq=job.seq, line=number, attempt=job.attempt, created_at=now, text=line)
+        rows = [
+            {
+                "job_seq": job.seq,
+                "line": number,
+                "attempt": job.attempt,
+                "created_at": now,
+                "text": line,
+            }
             for number, line in enumerate(lines, start=job.last_line + 1)
-        )
-        job.last_line += len(lines)
+        ]
+        if rows:
+            session.execute(insert(LogLine), rows)
+        job.last_line += len(rows)
 
     def _add_points(self, session: Session, job: Job, points: Sequence[LossPoint]) -> None:
         fresh = _without_known(session, job, points)
         if not fresh:
             return
-        session.add_all(
-            Loss(
-                job_seq=job.seq,
-                step=point.step,
-                split=point.split,
-                epoch=point.epoch,
-                total=point.values.get("total"),
-                values=point.values,
-            )
-            for point in fresh
-        )
-        self._tell(session, job, EventType.LOSSES, {"points": [asdict(point) for point in fresh]})
+        told = [asdict(point) for point in fresh]
+        rows = [
+            {**point, "job_seq": job.seq, "total": point["values"].get("total")} for point in told
+        ]
+        session.execute(insert(Loss), rows)
+        self._tell(session, job, EventType.LOSSES, {"points": told})
 
     def _add_checkpoint(self, session: Session, job: Job, new: NewCheckpoint) -> None:
         row = Checkpoint(

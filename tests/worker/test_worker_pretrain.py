@@ -1,0 +1,122 @@
+"""The kind `pretrain`: the real trainer in the real worker."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pulse_jobs import make_pulses, pulse_config
+from worker_bench import Bench
+
+from ppgssl.jobs.records import NewJob
+from ppgssl.training.history import History
+from ppgssl.training.progress import LossPoint, Silent
+from worker.pretrain import retell_history
+
+REAL_WORKER = [sys.executable, "-m", "worker"]
+
+
+class Listener(Silent):
+    """Remembers the losses it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[LossPoint] = []
+
+    def losses(self, points: Sequence[LossPoint]) -> None:
+        self.told.extend(points)
+
+
+def point(step: int, split: str = "train") -> LossPoint:
+    return LossPoint(step, 1, split, {"total": 1 / step})
+
+
+def create(bench: Bench, *overrides: str, dataset: str = "pulses") -> str:
+    config = pulse_config(*overrides)
+    return bench.store.create(NewJob("pretrain", config, dataset=dataset)).id
+
+
+def test_a_pretraining_job_leaves_losses_and_an_encoder(bench: Bench):
+    make_pulses(bench.settings.data_root / "pulses")
+    job_id = create(bench)
+
+    bench.start_worker(REAL_WORKER)
+    job = bench.wait(job_id, lambda job: job.status.is_finished)
+
+    files = {file["name"] for file in bench.store.checkpoint(job_id, "best").files}
+    steps = [(row.step, row.split) for row in bench.store.losses(job_id)]
+    assert (job.status, job.error) == ("succeeded", None)
+    assert steps == [
+        (1, "train"), (2, "train"), (3, "train"), (3, "val"),
+        (4, "train"), (5, "train"), (6, "train"), (6, "val"),
+    ]  # fmt: skip
+    assert {"encoder.safetensors", "encoder.json", "state.pt", "history.parquet"} <= files
+    assert job.plan is not None
+    assert job.plan["windows"] == {"train": 24, "val": 8}
+    assert job.progress is not None
+    assert job.progress["fraction"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dataset", "code", "message"),
+    [
+        ([], "nowhere", "dataset_invalid", "nowhere"),
+        (["data.window_seconds=10.24"], "pulses", "config_invalid", "data.window_seconds=5.12"),
+        (["device=cuda:7"], "pulses", "device_unavailable", "cuda:7"),
+    ],
+)
+def test_a_job_that_cannot_be_run_fails_with_the_code_and_the_remedy(
+    bench: Bench, overrides: list[str], dataset: str, code: str, message: str
+):
+    make_pulses(bench.settings.data_root / "pulses")
+    job_id = create(bench, *overrides, dataset=dataset)
+
+    bench.start_worker(REAL_WORKER)
+    job = bench.wait(job_id, lambda job: job.status.is_finished)
+
+    assert job.error is not None
+    assert job.error["code"] == code
+    assert message in job.error["message"]
+
+
+@pytest.mark.slow
+def test_a_job_paused_and_resumed_has_the_losses_of_one_that_never_stopped(bench: Bench):
+    make_pulses(bench.settings.data_root / "pulses")
+    undisturbed, paused = (create(bench, "training.epochs=30", "device=cpu") for _ in range(2))
+
+    bench.start_worker(REAL_WORKER)
+    bench.wait_for_status(undisturbed, "succeeded")
+    bench.wait_for_step(paused, 20)
+    bench.store.request_pause(paused)
+    bench.wait_for_status(paused, "paused")
+    stopped_at = bench.store.newest_step(paused)
+    bench.store.request_resume(paused)
+    bench.wait_for_status(paused, "succeeded")
+
+    assert 20 <= stopped_at < 90
+    assert bench.history(paused) == bench.history(undisturbed)
+
+
+def test_losses_that_the_job_table_lacks_are_told_from_the_checkpoint(tmp_path: Path):
+    history = History()
+    history.extend([point(1), point(2), point(2, "val"), point(3)])
+    pq.write_table(history.to_table(), tmp_path / "history.parquet")
+    listener = Listener()
+
+    retell_history(tmp_path / "history.parquet", 2, listener)
+
+    assert listener.told == [point(2), point(2, "val"), point(3)]
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"])
+def test_without_a_readable_checkpoint_there_is_nothing_to_retell(
+    tmp_path: Path, content: bytes | None
+):
+    file = tmp_path / "history.parquet"
+    if content is not None:
+        file.write_bytes(content)
+    listener = Listener()
+
+    retell_history(file, 0, listener)
+
+    assert listener.told == []
