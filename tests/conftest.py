@@ -21,3 +21,24 @@ def recordings() -> Path:
     if not (folder / "bidmc.parquet").is_file():
         pytest.skip(f"no recordings in {folder}; set PPGSSL_TEST_RECORDINGS to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of an untrained encoder: 2 s segments of 10 s windows at 125 Hz."""
+    import torch
+
+    from ppgssl.config import load_config
+    from ppgssl.models.autoencoder import build_autoencoder
+    from ppgssl.training.checkpoint import serialise, write_checkpoint
+    from ppgssl.training.history import History
+
+    config = load_config(
+        "small", ["model.base_filters=4", "model.max_filters=16", "model.segment_seconds=2"]
+    )
+    torch.manual_seed(0)
+    model = build_autoencoder(config)
+    files = serialise(model, config, History(), {}, preprocessing={}, training={})
+    run = tmp_path_factory.mktemp("encoder") / "run"
+    write_checkpoint(run, 0, files, ["best", "last"])
+    return run

@@ -1,0 +1,59 @@
+"""`ppgssl embed`: embeddings of recordings or window arrays, without the service."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+
+
+def embed_command(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders or globs of recordings.")],
+    encoder: Annotated[str, typer.Option(help="Checkpoint or run folder, or `default`.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    fs: Annotated[
+        float | None, typer.Option(help="Sampling rate of files that do not say theirs, Hz.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="File format, or auto.")] = "auto",
+    channel: Annotated[str | None, typer.Option(help="Channel that holds the PPG.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Embed every window of every recording into a Parquet file.
+
+    An array file of shape (windows, samples) gives one row per window, in order.
+
+    Example: ppgssl embed recordings/ --encoder runs/demo --out embeddings.parquet
+    """
+    with exit_codes():
+        from ppgssl.data.recordings import find_recordings
+        from ppgssl.inference.bulk import embed_recordings
+        from ppgssl.inference.encoder import load_encoder
+        from ppgssl.training.devices import resolve_device
+
+        loaded = load_encoder(encoder, str(resolve_device(device)))
+        found = find_recordings(sources, format=format, channel=channel, fs_hz=fs)
+        with Progress(
+            TextColumn("embedding"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[name]}"),
+            TimeRemainingColumn(),
+            console=console_err,
+        ) as bar:
+            task = bar.add_task("embedding", total=len(found.refs), name="")
+            result = embed_recordings(
+                found.refs,
+                loaded,
+                out,
+                on_recording=lambda name: bar.update(task, advance=1, name=name),
+            )
+    if as_json:
+        print_json(asdict(result) | {"out": str(out)})
+        return
+    console_out.print(f"{result.windows} windows in {out}, {result.refused} of them refused")
+    for recording_id, reason in result.unreadable.items():
+        console_err.print(f"not read: {recording_id}: {reason}")

@@ -1,0 +1,38 @@
+"""The exported graph computes what PyTorch computes, from raw windows, without the library."""
+
+import numpy as np
+import pytest
+
+from ppgssl.errors import RunError
+from ppgssl.inference import export
+from ppgssl.inference.encoder import load_encoder
+
+
+@pytest.mark.slow
+def test_an_exported_encoder_embeds_raw_windows_of_any_number_and_length(encoder_folder, tmp_path):
+    import onnxruntime
+
+    path = tmp_path / "encoder.onnx"
+
+    distance = export.export_onnx(encoder_folder, path)
+
+    session = onnxruntime.InferenceSession(str(path))
+    generator = np.random.default_rng(0)
+    for num_windows, samples in [(1, 1250), (5, 777), (2, 75_000)]:
+        windows = (100 + generator.normal(size=(num_windows, samples))).astype(np.float32)
+        (embedding,) = session.run(None, {"windows": windows})
+        expected = load_encoder(encoder_folder).embed(windows).embedding
+        np.testing.assert_allclose(embedding, expected, rtol=1e-3, atol=1e-4)
+    assert distance < 1e-4
+
+
+@pytest.mark.slow
+def test_an_export_that_does_not_agree_is_refused_and_removed(
+    encoder_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export, "PARITY", 0.0)
+
+    with pytest.raises(RunError, match="differs from PyTorch"):
+        export.export_onnx(encoder_folder, tmp_path / "encoder.onnx")
+
+    assert list(tmp_path.glob("*.onnx")) == []
