@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.settings import Settings, load_settings
 
 FILE_NAME = "ppgssl-worker.alive"
 MAX_AGE_SECONDS = 60.0  # a busy worker touches the file about twice a second
@@ -26,7 +26,7 @@ def is_alive(file: Path, *, now: float) -> bool:
 
 def main() -> None:
     """Exit 0 if the worker is well."""
-    sys.exit(0 if is_alive(liveness_file(Settings()), now=time.time()) else 1)
+    sys.exit(0 if is_alive(liveness_file(load_settings()), now=time.time()) else 1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from types import FrameType
 
 from ppgssl.jobs.database import DATABASE_AWAY, migrate, open_database
 from ppgssl.jobs.records import Claim
-from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.structured_logging import configure_logging
 from worker.kinds import KINDS
@@ -99,7 +99,7 @@ def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:
 
 def main() -> None:
     """Run a worker with the settings of the environment."""
-    serve(Settings())
+    serve(load_settings())
 
 
 if __name__ == "__main__":

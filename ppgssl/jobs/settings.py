@@ -7,8 +7,11 @@ Seconds as `_seconds`, bytes as `_bytes`.
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ppgssl.errors import ConfigError
 
 DATABASE_FILE = "ppgssl.sqlite"
 
@@ -98,3 +101,21 @@ class Settings(BaseSettings):
     def job_folder(self, job_id: str) -> Path:
         """Where a job's checkpoints lie."""
         return self.artifact_root / "jobs" / job_id
+
+
+def load_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        ConfigError: A value is impossible; the message has one line per variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(item) for item in error.errors())) from error
+
+
+def _explain(item: ErrorDetails) -> str:
+    name = "".join(f"PPGSSL_{part}".upper() for part in item["loc"][:1]) or "settings"
+    given = f", got {item['input']!r}" if item["loc"] else ""
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}{given}"

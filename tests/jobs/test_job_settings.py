@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ppgssl.jobs.settings import Settings
+from ppgssl.errors import ConfigError
+from ppgssl.jobs.settings import Settings, load_settings
 
 
 def test_the_database_lies_in_the_artifact_root_unless_a_url_is_given(
@@ -33,3 +34,19 @@ def test_the_api_key_is_not_shown():
     settings = Settings.model_validate({"api_key": "tell-nobody"})
 
     assert "tell-nobody" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PPGSSL_PORT", "many", "^PPGSSL_PORT: .*valid integer.*, got 'many'$"),
+        ("PPGSSL_HEARTBEAT_SECONDS", "50", r"^settings: heartbeat_seconds \(50\) must be"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError, match=message):
+        load_settings()
