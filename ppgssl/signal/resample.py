@@ -1,0 +1,41 @@
+"""Change the sampling rate of a signal without aliasing.
+
+Axes used in this file:
+    T  samples, the last axis
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import resample_poly
+
+LARGEST_FACTOR = 2000  # of the polyphase ratio: rates such as 64.0003 Hz are rounded to it
+
+
+def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> np.ndarray:
+    """Resample along the last axis with a polyphase anti-aliasing filter.
+
+    Args:
+        x: Samples (..., T); finite. Each row's mean is kept out of the filter, so that offsets do
+            not ring at the edges.
+        fs_in_hz: Its sampling rate, Hz.
+        fs_out_hz: The rate wanted, Hz.
+
+    Returns:
+        Samples (..., ceil(T * fs_out / fs_in)), float32 for float32 and float64 otherwise; `x`
+        itself where the rates are equal.
+
+    Raises:
+        ValueError: A rate is not positive.
+    """
+    if fs_in_hz <= 0 or fs_out_hz <= 0:
+        raise ValueError(f"rates must be positive, got {fs_in_hz:g} Hz and {fs_out_hz:g} Hz")
+    ratio = Fraction(fs_out_hz / fs_in_hz).limit_denominator(LARGEST_FACTOR)
+    if ratio == 1:
+        return x
+    kind = np.float32 if x.dtype == np.float32 else np.float64
+    samples = x.astype(kind, copy=False)
+    mean = samples.mean(axis=-1, keepdims=True)
+    resampled = resample_poly(samples - mean, ratio.numerator, ratio.denominator, axis=-1) + mean
+    return resampled.astype(kind, copy=False)
