@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         default=None,
         description="Key that requests carry as `Authorization: Bearer KEY`; empty: no key.",
     )
+    allow_open_access: bool = Field(
+        default=False,
+        description="Let the API listen on other addresses than loopback without a key; only where "
+        "something else guards the port.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port the API listens on; 0 picks one."

@@ -1,0 +1,108 @@
+"""What every request passes before a route sees it: the key, the origin, the size of its body.
+
+Pure ASGI, so that a refused body is never read and a streamed answer is never buffered.
+"""
+
+import secrets
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import ProblemError, problem
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+GUARDED = "/v1"
+
+
+class ApiKeyMiddleware:
+    """Refuse requests under /v1 that do not carry the key, as a bearer token or in `X-API-Key`."""
+
+    def __init__(self, app: ASGIApp, *, api_key: str) -> None:
+        self._app = app
+        self._key = api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] == "http" and _is_guarded(scope["path"]):
+            given = _given_key(Headers(scope=scope))
+            if not secrets.compare_digest(given.encode(), self._key):
+                refusal = problem(
+                    HTTPStatus.UNAUTHORIZED,
+                    "unauthorized",
+                    "this service needs its key: send Authorization: Bearer KEY, or X-API-Key: KEY",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+                return await refusal(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+def _is_guarded(path: str) -> bool:
+    return path == GUARDED or path.startswith(f"{GUARDED}/")
+
+
+def _given_key(headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+
+
+class SameOriginMiddleware:
+    """Refuse changes that another website makes in a visitor's browser.
+
+    A browser names the page that sends a request in `Origin`; programs send none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403."""
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+                refusal = problem(
+                    HTTPStatus.FORBIDDEN,
+                    "cross_origin",
+                    f"a page of {origin} may not change anything here; call the API from a program",
+                )
+                return await refusal(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+class BodyLimitMiddleware:
+    """Refuse bodies above a size: by `Content-Length` before a byte is read, else while reading."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body counted, or answer 413."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
+            error = self._too_large(f"{declared} bytes")
+            refusal = problem(error.status_code, error.code, error.detail, headers=error.headers)
+            return await refusal(scope, receive, send)
+        received = 0
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise self._too_large("larger than that")
+            return message
+
+        await self._app(scope, count, send)
+
+    def _too_large(self, size: str) -> ProblemError:
+        return ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body_too_large",
+            f"a body may have {self._max_bytes} bytes, this one is {size}; send fewer windows at a "
+            "time, or raise PPGSSL_MAX_BODY_BYTES",
+            headers={"Connection": "close"},
+        )
