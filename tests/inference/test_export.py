@@ -1,11 +1,20 @@
 """The exported graph computes what PyTorch computes, from raw windows, without the library."""
 
+import jaxtyping
 import numpy as np
 import pytest
 
 from ppgssl.errors import RunError
 from ppgssl.inference import export
 from ppgssl.inference.encoder import load_encoder
+
+
+@pytest.fixture(autouse=True)
+def unchecked_shapes():
+    """The exporter traces with symbolic sizes, which are no int to the tests' shape checker."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.slow

@@ -1,0 +1,43 @@
+"""Heart rate by the classical way: the highest peak of the spectrum.
+
+Axes used in this file:
+    T  samples, the last axis
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+HEART_RATE_BPM = (30.0, 210.0)
+RESOLUTION_BPM = 0.5  # of the zero-padded spectrum
+HARMONICS = 3  # a beat at f also has power at 2 f and 3 f
+BAND_HZ = (0.5, 12.0)
+
+
+def heart_rate_bpm(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.floating]:
+    """The pulse rate of each window, beats per minute.
+
+    The rate is that whose fundamental and first harmonics together hold the most amplitude, so a
+    strong second harmonic (a dicrotic notch) is not taken for the rate.
+
+    Args:
+        x: Windows (..., T) in any unit; finite. Resolution grows with length: 10 s resolve about 6
+            beats per minute, 60 s about 1.
+        fs_hz: Sampling rate, Hz.
+
+    Returns:
+        One rate per window (...), between 30 and 210.
+    """
+    samples = x.shape[-1]
+    padded = max(samples, round(60 * fs_hz / RESOLUTION_BPM))
+    centred = x - x.mean(axis=-1, keepdims=True)
+    amplitude = np.abs(np.fft.rfft(centred * np.hanning(samples), n=padded, axis=-1))
+    frequency = np.fft.rfftfreq(padded, 1 / fs_hz)
+    amplitude = amplitude * ((frequency >= BAND_HZ[0]) & (frequency <= BAND_HZ[1]))
+    low, high = (round(bpm / 60 * padded / fs_hz) for bpm in HEART_RATE_BPM)
+    candidates = np.arange(low, high + 1)
+    strength = sum(
+        amplitude[..., np.minimum(candidates * k, amplitude.shape[-1] - 1)] / k
+        for k in range(1, HARMONICS + 1)
+    )
+    best = candidates[np.argmax(strength, axis=-1)]
+    return 60 * frequency[best]

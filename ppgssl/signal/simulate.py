@@ -1,0 +1,205 @@
+"""PPG recordings whose heart rate, respiration, rhythm and artefacts are known.
+
+A beat is a smooth periodic bump pattern (systolic wave, reflected wave, dicrotic wave) stretched to
+the interval between two beats; breathing modulates rate, amplitude and baseline. Everything is
+drawn from the seed; nothing here reads or writes files.
+
+Axes used in this file:
+    T  samples    K  beats    M  seconds
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Rhythm = Literal["sinus", "af", "ectopic"]
+RHYTHMS: tuple[Rhythm, ...] = get_args(Rhythm)
+
+Samples = npt.NDArray[np.floating]
+
+# phase of the crest within a beat, sharpness (von Mises concentration), height
+WAVES = ((0.20, 12.0, 1.0), (0.42, 7.0, 0.45), (0.62, 9.0, 0.25))
+RATE_WINDOW_S = (
+    8.0  # the heart rate at a second is that of the beats around it, as monitors show it
+)
+LEAD_S = 5.0  # beats before the first sample
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRecording:
+    """A simulated recording and the truth about it.
+
+    Attributes:
+        signal: (T,) float32, arbitrary units.
+        fs_hz: Sampling rate.
+        beat_s: (K,) times of the beats' onsets, seconds.
+        hr_bpm: (M,) heart rate at each second.
+        resp_bpm: (M,) respiration rate at each second.
+        artefact: (M,) 1 where motion covers the second, else 0.
+        rhythm: sinus, af or ectopic.
+        snr_db: Pulse power against white noise.
+    """
+
+    signal: npt.NDArray[np.float32]
+    fs_hz: float
+    beat_s: Samples
+    hr_bpm: Samples
+    resp_bpm: Samples
+    artefact: Samples
+    rhythm: Rhythm
+    snr_db: float
+
+
+def simulate_recording(
+    seed: int | np.random.SeedSequence,
+    *,
+    minutes: float,
+    fs_hz: float = 125.0,
+    heart_rate_bpm: float | None = None,
+    resp_rate_bpm: float | None = None,
+    rhythm: Rhythm | None = None,
+    snr_db: float | None = None,
+    artefacts_per_hour: float = 12.0,
+) -> SimulatedRecording:
+    """Simulate one recording; what is None is drawn from the seed.
+
+    Args:
+        seed: The same seed gives the same recording.
+        minutes: Length.
+        fs_hz: Sampling rate, Hz.
+        heart_rate_bpm: Mean heart rate; beats come at it exactly on average.
+        resp_rate_bpm: Mean respiration rate.
+        rhythm: Regular, atrial fibrillation (irregular), or with early beats and pauses.
+        snr_db: Pulse power against white noise, dB.
+        artefacts_per_hour: Motion artefacts, each of 2 to 15 seconds.
+
+    Raises:
+        ValueError: Length or rate is not positive.
+    """
+    if minutes <= 0 or fs_hz <= 0:
+        raise ValueError(f"minutes and fs_hz must be positive, got {minutes:g} and {fs_hz:g}")
+    generator = np.random.default_rng(seed)
+    drawn_rate = float(np.clip(generator.normal(75, 14), 45, 140))
+    drawn_resp = float(np.clip(generator.normal(15, 3), 8, 26))
+    drawn_rhythm = RHYTHMS[generator.choice(len(RHYTHMS), p=[0.8, 0.1, 0.1])]
+    drawn_snr = float(generator.uniform(12, 35))
+    rate = drawn_rate if heart_rate_bpm is None else heart_rate_bpm
+    resp = drawn_resp if resp_rate_bpm is None else resp_rate_bpm
+    beats = drawn_rhythm if rhythm is None else rhythm
+    ratio = drawn_snr if snr_db is None else snr_db
+
+    seconds = minutes * 60
+    time_s = np.arange(round(seconds * fs_hz)) / fs_hz
+    breath = _Breathing.draw(generator, resp, seconds)
+    beat_s = _beat_times(generator, seconds, rate, beats, breath)
+    pulse = _pulse(time_s, beat_s) * (1 + 0.12 * np.sin(breath.phase(time_s) + 0.8))
+    pulse *= 1 + 0.15 * _slow_noise(generator, time_s, period_s=60)
+    baseline = 0.25 * np.sin(breath.phase(time_s)) + 0.5 * _slow_noise(generator, time_s, 20)
+    noise = generator.normal(size=len(time_s)) * pulse.std() / 10 ** (ratio / 20)
+    motion, artefact = _motion(generator, time_s, artefacts_per_hour)
+
+    whole_s = np.arange(int(seconds))
+    return SimulatedRecording(
+        signal=(pulse + baseline + noise + motion).astype(np.float32),
+        fs_hz=fs_hz,
+        beat_s=beat_s[(beat_s >= 0) & (beat_s < seconds)],
+        hr_bpm=_rate_at(whole_s + 0.5, beat_s),
+        resp_bpm=breath.rate_bpm(whole_s + 0.5),
+        artefact=artefact,
+        rhythm=beats,
+        snr_db=ratio,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Breathing:
+    """A respiration rate that drifts slowly, as knots ten seconds apart."""
+
+    knot_s: Samples
+    rate_hz: Samples
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator, rate_bpm: float, seconds: float) -> "_Breathing":
+        knot_s = np.arange(-LEAD_S, seconds + 20, 10.0)
+        drift = 1 + 0.06 * np.convolve(generator.normal(size=len(knot_s)), [0.5, 0.3, 0.2], "same")
+        return cls(knot_s, rate_bpm / 60 * drift)
+
+    def rate_bpm(self, time_s: Samples) -> Samples:
+        return 60 * np.interp(time_s, self.knot_s, self.rate_hz)
+
+    def phase(self, time_s: Samples) -> Samples:
+        steps = np.diff(self.knot_s) * (self.rate_hz[1:] + self.rate_hz[:-1]) / 2
+        cycles = np.concatenate([[0], np.cumsum(steps)])
+        return 2 * np.pi * np.interp(time_s, self.knot_s, cycles)
+
+
+def _beat_times(
+    generator: np.random.Generator,
+    seconds: float,
+    rate_bpm: float,
+    rhythm: Rhythm,
+    breath: _Breathing,
+) -> Samples:
+    """Onsets of beats from before the start until after the end."""
+    count = int((seconds + 2 * LEAD_S) * rate_bpm / 60) + 4
+    if rhythm == "af":
+        interval = generator.lognormal(0, 0.22, size=count)
+    else:
+        about_s = np.arange(count) * 60 / rate_bpm - LEAD_S
+        sinus_arrhythmia = 0.03 * np.sin(breath.phase(about_s))
+        drift = 0.05 * _slow_noise(generator, about_s, period_s=40)
+        interval = 1 + sinus_arrhythmia + drift + generator.normal(0, 0.01, size=count)
+    if rhythm == "ectopic":
+        early = np.flatnonzero(generator.random(count - 1) < 0.06)
+        interval[early] *= 0.62
+        interval[early + 1] *= 1.35
+    interval = interval.clip(0.4, 2.5)
+    interval *= 60 / rate_bpm / interval.mean()
+    return np.cumsum(interval) - LEAD_S - interval[0]
+
+
+def _pulse(time_s: Samples, beat_s: Samples) -> Samples:
+    beat = np.searchsorted(beat_s, time_s, side="right") - 1
+    beat = beat.clip(0, len(beat_s) - 2)
+    phase = (time_s - beat_s[beat]) / (beat_s[beat + 1] - beat_s[beat])
+    waves = sum(
+        height * np.exp(sharpness * (np.cos(2 * np.pi * (phase - crest)) - 1))
+        for crest, sharpness, height in WAVES
+    )
+    return np.asarray(waves)
+
+
+def _slow_noise(generator: np.random.Generator, time_s: Samples, period_s: float) -> Samples:
+    """A smooth random curve of about unit deviation with knots every `period_s`."""
+    knots = np.arange(time_s[0], time_s[-1] + 2 * period_s, period_s)
+    return np.interp(time_s, knots, generator.normal(size=len(knots)))
+
+
+def _motion(
+    generator: np.random.Generator, time_s: Samples, per_hour: float
+) -> tuple[Samples, Samples]:
+    """Motion artefacts as a signal, and the seconds that they cover."""
+    seconds = len(time_s) * (time_s[1] - time_s[0]) if len(time_s) > 1 else 0.0
+    motion, covered = np.zeros_like(time_s), np.zeros(int(round(seconds, 6)))
+    for _ in range(generator.poisson(per_hour * seconds / 3600)):
+        start = generator.uniform(0, seconds)
+        stop = min(start + generator.uniform(2, 15), seconds)
+        inside = slice(*np.searchsorted(time_s, [start, stop]))
+        local_s = time_s[inside] - start
+        frequency = generator.uniform(0.4, 5.0, size=6)[:, None]
+        phase = generator.uniform(0, 2 * np.pi, size=6)[:, None]
+        shake = np.sin(2 * np.pi * frequency * local_s + phase).mean(axis=0)
+        envelope = np.sin(np.pi * local_s / max(stop - start, 1e-9))
+        motion[inside] += generator.uniform(2, 6) * envelope * shake
+        covered[int(start) : int(np.ceil(stop))] = 1
+    return motion, covered
+
+
+def _rate_at(second_s: Samples, beat_s: Samples) -> Samples:
+    """Beats per minute from the beats within four seconds before and after."""
+    first = np.searchsorted(beat_s, second_s - RATE_WINDOW_S / 2)
+    last = np.searchsorted(beat_s, second_s + RATE_WINDOW_S / 2, side="right") - 1
+    first, last = first.clip(0, len(beat_s) - 2), last.clip(1, len(beat_s) - 1)
+    return 60 * (last - first) / (beat_s[last] - beat_s[first])
