@@ -19,8 +19,11 @@ RHYTHMS: tuple[Rhythm, ...] = get_args(Rhythm)
 
 Samples = npt.NDArray[np.floating]
 
-# phase of the crest within a beat, sharpness (von Mises concentration), height
-WAVES = ((0.20, 12.0, 1.0), (0.42, 7.0, 0.45), (0.62, 9.0, 0.25))
+# Systolic, reflected and dicrotic wave: phase of the crest within a beat, sharpness (von Mises
+# concentration), and height, which differs between recordings.
+WAVE_CRESTS = (0.20, 0.38, 0.62)
+WAVE_SHARPNESS = (6.0, 4.0, 7.0)
+WAVE_HEIGHTS = np.array([1.0, 0.5, 0.2])
 RATE_WINDOW_S = (
     8.0  # the heart rate at a second is that of the beats around it, as monitors show it
 )
@@ -94,7 +97,8 @@ def simulate_recording(
     time_s = np.arange(round(seconds * fs_hz)) / fs_hz
     breath = _Breathing.draw(generator, resp, seconds)
     beat_s = _beat_times(generator, seconds, rate, beats, breath)
-    pulse = _pulse(time_s, beat_s) * (1 + 0.12 * np.sin(breath.phase(time_s) + 0.8))
+    heights = WAVE_HEIGHTS * generator.uniform(0.6, 1.4, size=len(WAVE_HEIGHTS))
+    pulse = _pulse(time_s, beat_s, heights) * (1 + 0.12 * np.sin(breath.phase(time_s) + 0.8))
     pulse *= 1 + 0.15 * _slow_noise(generator, time_s, period_s=60)
     baseline = 0.25 * np.sin(breath.phase(time_s)) + 0.5 * _slow_noise(generator, time_s, 20)
     noise = generator.normal(size=len(time_s)) * pulse.std() / 10 ** (ratio / 20)
@@ -160,13 +164,13 @@ def _beat_times(
     return np.cumsum(interval) - LEAD_S - interval[0]
 
 
-def _pulse(time_s: Samples, beat_s: Samples) -> Samples:
+def _pulse(time_s: Samples, beat_s: Samples, heights: Samples) -> Samples:
     beat = np.searchsorted(beat_s, time_s, side="right") - 1
     beat = beat.clip(0, len(beat_s) - 2)
     phase = (time_s - beat_s[beat]) / (beat_s[beat + 1] - beat_s[beat])
     waves = sum(
         height * np.exp(sharpness * (np.cos(2 * np.pi * (phase - crest)) - 1))
-        for crest, sharpness, height in WAVES
+        for crest, sharpness, height in zip(WAVE_CRESTS, WAVE_SHARPNESS, heights, strict=True)
     )
     return np.asarray(waves)
 
