@@ -1,0 +1,333 @@
+"""Recordings to a dataset folder: in parallel, resumable, and the same whatever the workers.
+
+    refs ──► parts, one per recording, in a pool ──► split by subject ──► shards ──► dataset.json
+
+An interrupted run continues where it was when it is started again with the same recordings and
+settings, and ends with the same files.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ppgssl.data.cutting import PrepareSettings
+from ppgssl.data.manifest import MANIFEST_NAME, read_manifest
+from ppgssl.data.parts import (
+    PartReport,
+    WorkFolder,
+    describe_difference,
+    make_part,
+    make_plan,
+    plan_sha256,
+)
+from ppgssl.data.recordings import RecordingRef
+from ppgssl.data.schema import SPLITS, rows_schema
+from ppgssl.data.split import split_subjects
+from ppgssl.data.writer import DatasetWriter
+from ppgssl.errors import DatasetError, RunError
+
+__all__ = ["DatasetSummary", "PrepareProgress", "PrepareSettings", "prepare"]
+
+logger = logging.getLogger(__name__)
+
+NUM_REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareProgress:
+    """How far a preparation is; sent at the beginning and after every recording.
+
+    Attributes:
+        recordings: All of them.
+        bytes_total: Their size.
+        recordings_done: Finished, readable or not, those of an interrupted run among them.
+        bytes_done: Size of the finished ones.
+        recorded_s: Length of the finished ones.
+        kept: Windows kept.
+        rejected: Windows rejected.
+        unreadable: Recordings that could not be read.
+    """
+
+    recordings: int
+    bytes_total: int
+    recordings_done: int = 0
+    bytes_done: int = 0
+    recorded_s: float = 0.0
+    kept: int = 0
+    rejected: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """What a preparation made; the same as in `dataset.json`.
+
+    Attributes:
+        path: The dataset folder.
+        counts: Windows per split.
+        subjects: Subjects per split.
+        recordings: Recordings that could be read.
+        recorded_s: Their length together.
+        padded: Windows of which a part was not recorded.
+        rejected: Windows rejected, by reason.
+        unreadable: Recordings that could not be read: `recording` and `reason`.
+    """
+
+    path: Path
+    counts: dict[str, int]
+    subjects: dict[str, int]
+    recordings: int
+    recorded_s: float
+    padded: int
+    rejected: dict[str, int]
+    unreadable: list[dict[str, str]]
+
+
+def prepare(
+    refs: Sequence[RecordingRef],
+    out: Path,
+    settings: PrepareSettings,
+    *,
+    workers: int,
+    progress: Callable[[PrepareProgress], None],
+) -> DatasetSummary:
+    """Make a dataset folder from recordings.
+
+    Worker processes are started afresh, so a script that calls this with `workers` above 1 needs
+    the `if __name__ == "__main__":` guard. With one worker everything runs in this process.
+
+    Args:
+        refs: The recordings; their order decides the windows' numbers.
+        out: The dataset folder. A finished dataset of the same plan is left as it is.
+        settings: How recordings become windows.
+        workers: Recordings that are worked on at the same time.
+        progress: Called in this process after every recording.
+
+    Raises:
+        DatasetError: `out` holds something else, or no recording gives a window.
+        RunError: The disk is full, or a worker process died.
+    """
+    plan = make_plan(refs, settings)
+    if (out / MANIFEST_NAME).exists():
+        return _finished(out, plan)
+    work = WorkFolder(out)
+    if not work.path.exists() and any(out.glob("*.parquet")):
+        raise DatasetError(f"{out} holds Parquet files but no dataset; choose an empty folder")
+    work.claim(plan)
+
+    reports = _make_parts(work, refs, settings, workers, progress)
+    if not any(report.windows for report in reports):
+        work.remove()
+        raise DatasetError(_no_windows(reports, settings))
+    manifest = _merge(work, refs, reports, settings, plan)
+    work.remove()
+    return _summary(out, manifest)
+
+
+def _finished(out: Path, plan: Mapping[str, Any]) -> DatasetSummary:
+    manifest = read_manifest(out).model_dump()
+    if manifest.get("plan_sha256") != plan_sha256(plan):
+        difference = describe_difference(manifest.get("settings", {}), plan["settings"])
+        raise DatasetError(
+            f"{out} already holds a dataset that was prepared otherwise ({difference}); choose "
+            "another folder, or delete this one"
+        )
+    logger.info("%s is already prepared", out)
+    return _summary(out, manifest)
+
+
+def _make_parts(
+    work: WorkFolder,
+    refs: Sequence[RecordingRef],
+    settings: PrepareSettings,
+    workers: int,
+    progress: Callable[[PrepareProgress], None],
+) -> list[PartReport]:
+    """Reports of all recordings in their order; those with a part already are not made again."""
+    so_far = PrepareProgress(recordings=len(refs), bytes_total=sum(ref.size_bytes for ref in refs))
+    reports: dict[int, PartReport] = {}
+    for index, ref in enumerate(refs):
+        report = work.report(index)
+        if report is not None:
+            reports[index] = report
+            so_far = _advanced(so_far, ref, report)
+    logger.info("%d of %d recordings were finished before", len(reports), len(refs))
+    progress(so_far)
+
+    missing = [index for index in range(len(refs)) if index not in reports]
+    for index, report in _work_off(work, refs, missing, settings, workers):
+        reports[index] = report
+        so_far = _advanced(so_far, refs[index], report)
+        progress(so_far)
+    return [reports[index] for index in range(len(refs))]
+
+
+def _work_off(
+    work: WorkFolder,
+    refs: Sequence[RecordingRef],
+    indexes: Iterable[int],
+    settings: PrepareSettings,
+    workers: int,
+) -> Generator[tuple[int, PartReport]]:
+    """Make the missing parts, in any order."""
+    if workers == 1:
+        for index in indexes:
+            yield index, make_part(work, index, refs[index], settings)
+        return
+
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+    )
+    try:
+        running = {
+            pool.submit(make_part, work, index, refs[index], settings): index for index in indexes
+        }
+        for future in as_completed(running):
+            yield running[future], future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process died (out of memory?); run the same again with fewer workers: what "
+            "is finished is kept"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker process only"
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _advanced(so_far: PrepareProgress, ref: RecordingRef, report: PartReport) -> PrepareProgress:
+    return replace(
+        so_far,
+        recordings_done=so_far.recordings_done + 1,
+        bytes_done=so_far.bytes_done + ref.size_bytes,
+        recorded_s=so_far.recorded_s + report.recorded_s,
+        kept=so_far.kept + report.windows,
+        rejected=so_far.rejected + sum(report.rejected.values()),
+        unreadable=so_far.unreadable + (report.unreadable is not None),
+    )
+
+
+def _rejected(reports: Iterable[PartReport]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for report in reports:
+        total.update(report.rejected)
+    return total
+
+
+def _no_windows(reports: Sequence[PartReport], settings: PrepareSettings) -> str:
+    rejected = ", ".join(f"{count} {reason}" for reason, count in _rejected(reports).items())
+    unreadable = [report for report in reports if report.unreadable is not None]
+    reasons = "; ".join(
+        f"{report.recording_id}: {report.unreadable}" for report in unreadable[:NUM_REASONS_SHOWN]
+    )
+    return (
+        f"no windows of {settings.window_seconds:g} s: {len(reports)} recordings gave none "
+        f"({rejected or 'none rejected'}; {len(unreadable)} unreadable{': ' if reasons else ''}"
+        f"{reasons}); give other recordings or a shorter window"
+    )
+
+
+def _merge(
+    work: WorkFolder,
+    refs: Sequence[RecordingRef],
+    reports: Sequence[PartReport],
+    settings: PrepareSettings,
+    plan: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the parts into shards in the order of the recordings, then `dataset.json`."""
+    out = work.path.parent
+    for stale in out.glob("windows-*.parquet"):
+        stale.unlink()  # of a merge that was interrupted
+    with_windows = [index for index, report in enumerate(reports) if report.windows]
+    splits = split_subjects(
+        (reports[index].subject_id for index in with_windows), seed=settings.seed
+    )
+    labels = _label_types(work.rows_path(index) for index in with_windows)
+    writer = DatasetWriter(
+        out, fs_hz=settings.fs_hz, window_samples=settings.window_samples, labels=labels
+    )
+    with writer:
+        for index in with_windows:
+            with pq.ParquetFile(work.rows_path(index)) as part:
+                for group in range(part.num_row_groups):
+                    rows = part.read_row_group(group, use_threads=False)
+                    writer.write(rows, splits[reports[index].subject_id])
+        subjects = Counter(splits.values())
+        rejected = _rejected(reports)
+        return writer.finish(
+            {
+                "window_seconds": settings.window_seconds,
+                "settings": plan["settings"],
+                "plan_sha256": plan_sha256(plan),
+                "preprocessing": _preprocessing(settings),
+                "sources": list(dict.fromkeys(str(ref.path) for ref in refs)),
+                "recordings": sum(report.unreadable is None for report in reports),
+                "recorded_s": sum(report.recorded_s for report in reports),
+                "subjects": {split: subjects[split] for split in SPLITS},
+                "labels": list(labels),
+                "padded": sum(report.padded for report in reports),
+                "rejected": {reason: rejected[reason] for reason in sorted(rejected)},
+                "unreadable": [
+                    {"recording": report.recording_id, "reason": report.unreadable}
+                    for report in reports
+                    if report.unreadable is not None
+                ],
+            }
+        )
+
+
+def _label_types(parts: Iterable[Path]) -> dict[str, pa.DataType]:
+    """The label columns of all parts; one that is a number here and text there becomes text."""
+    base = set(rows_schema(1, {}).names)
+    kinds: dict[str, pa.DataType] = {}
+    for path in parts:
+        for field in pq.read_schema(path):
+            if field.name not in base and kinds.get(field.name, field.type) != field.type:
+                kinds[field.name] = pa.string()
+            elif field.name not in base:
+                kinds[field.name] = field.type
+    return kinds
+
+
+def _preprocessing(settings: PrepareSettings) -> dict[str, Any]:
+    """What was done to the signals, so that an encoder can do the same to new ones."""
+    return {
+        "fill_gaps_seconds": settings.max_gap_seconds,
+        "resample": "polyphase",
+        "normalise": None,
+        "denoised": {
+            "wavelet": settings.wavelet,
+            "level": settings.wavelet_level,
+            "threshold": "soft",
+            "band_hz": list(settings.band_hz),
+        },
+    }
+
+
+def _summary(out: Path, manifest: Mapping[str, Any]) -> DatasetSummary:
+    keys = ("counts", "subjects", "recordings", "recorded_s", "padded", "rejected", "unreadable")
+    return DatasetSummary(path=out, **{key: manifest[key] for key in keys})
