@@ -1,0 +1,111 @@
+"""Times of samples to a sampling rate: evenly spaced, or an error that says where they are not."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ppgssl.data.readers.naming import plain
+from ppgssl.errors import RecordingError
+
+SECONDS_PER_UNIT = {
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "milliseconds": 1e-3,
+    "millis": 1e-3,
+    "us": 1e-6,
+    "microseconds": 1e-6,
+    "ns": 1e-9,
+    "nanoseconds": 1e-9,
+}
+# Seconds since 1970 stay below 1e11 for another 3,000 years: larger numbers have smaller units.
+SMALLEST_EPOCH = {1e17: 1e-9, 1e14: 1e-6, 1e11: 1e-3}
+
+TIME_WORDS = frozenset(
+    {
+        "time",
+        "timestamp",
+        "timestamps",
+        "times",
+        "datetime",
+        "date",
+        "seconds",
+        "sec",
+        "s",
+        "ms",
+        "t",
+        "unix",
+    }
+)
+
+# The slowest wearables sample PPG at 20 Hz or so; numbers below this are of another unit.
+LOWEST_FS_HZ = 5.0
+
+
+def is_time(name: str) -> bool:
+    """Whether a column holds the samples' times, by its name."""
+    words = plain(name).split()
+    return bool(words) and (words[0] in TIME_WORDS or words[-1] in {"time", "timestamp"})
+
+
+def rate_of_times(times: npt.NDArray[Any], name: str, where: object) -> float:
+    """The sampling rate of evenly spaced times.
+
+    Times may be rounded, and each may be off by up to a sample; a whole number of Hz is taken where
+    it puts the last sample within half a sample of its time.
+
+    Args:
+        times: (T,) numbers, in seconds unless `name` or their size says otherwise, or datetime64.
+        name: The column's name, "Time [ms]" for example.
+        where: The file, for the error.
+
+    Raises:
+        RecordingError: A time is missing, they are not evenly spaced, or in another unit.
+    """
+    seconds = _seconds(times, name)
+    if len(seconds) < 2:
+        raise RecordingError(f"{where}: {len(seconds)} samples are too few to tell their rate")
+    if not np.isfinite(seconds).all():
+        row = int(np.flatnonzero(~np.isfinite(seconds))[0])
+        raise RecordingError(f"{where}: the time of sample {row} is missing")
+
+    recorded_s = float(seconds[-1])
+    step_s = recorded_s / (len(seconds) - 1)
+    if step_s <= 0:
+        raise RecordingError(f"{where}: the times in {name!r} do not increase")
+    if step_s > 1 / LOWEST_FS_HZ:
+        raise RecordingError(
+            f"{where}: the times in {name!r} are {step_s:g} s apart, which is no PPG; if their "
+            f"unit is not seconds, name it in the header, as in {name.strip() or 'time'}_ms"
+        )
+    _check_even(seconds, step_s, where)
+    whole_hz = round(1 / step_s)
+    is_whole = abs(recorded_s * whole_hz - (len(seconds) - 1)) < 0.5
+    return float(whole_hz) if is_whole else 1 / step_s
+
+
+def _seconds(times: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    """Seconds from the first sample on."""
+    if times.dtype.kind == "M":
+        elapsed = times - times[:1]
+        is_missing = np.isnat(elapsed)
+        return np.where(is_missing, np.nan, elapsed / np.timedelta64(1, "ns") * 1e-9)
+    numbers = times.astype(np.float64)
+    return (numbers - numbers[:1]) * _unit(name, float(numbers[0]) if len(numbers) else 0.0)
+
+
+def _unit(name: str, first: float) -> float:
+    named = [SECONDS_PER_UNIT[word] for word in plain(name).split() if word in SECONDS_PER_UNIT]
+    by_size = [unit for smallest, unit in SMALLEST_EPOCH.items() if abs(first) >= smallest]
+    return (named or by_size or [1.0])[0]
+
+
+def _check_even(seconds: npt.NDArray[np.float64], step_s: float, where: object) -> None:
+    off = np.abs(seconds - step_s * np.arange(len(seconds)))
+    worst = int(off.argmax())
+    if off[worst] > step_s:
+        raise RecordingError(
+            f"{where}: the samples are not evenly spaced: at {1 / step_s:.4g} Hz on average, "
+            f"sample {worst} is {off[worst]:.3g} s off its place; resample them to a steady rate, "
+            "or cut the file where samples are missing"
+        )
