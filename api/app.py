@@ -1,0 +1,63 @@
+"""The application: routes, what every request passes, and what lives as long as the process."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.security import HTTPBearer
+
+from api.dependencies import Services
+from api.embedder import Embedder
+from api.metrics import Metrics, MetricsMiddleware, QueueCollector
+from api.middleware import ApiKeyMiddleware, BodyLimitMiddleware, SameOriginMiddleware
+from api.problems import install_problem_handlers
+from api.routes import health, jobs
+from ppgssl import __version__
+from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+
+DESCRIPTION = """Pretrain self-supervised PPG encoders and embed with them.
+
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists come in pages:
+`limit` and `after` in, `data`, `has_more` and `next` out. Times are RFC 3339 in UTC."""
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application with these settings; the database is opened when it starts."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        engine = open_database(settings.database)
+        migrate(engine)
+        store = JobStore(engine)
+        embedder = Embedder(store, settings, metrics)
+        metrics.registry.register(QueueCollector(store))
+        app.state.services = Services(settings, store, embedder, metrics)
+        yield
+        embedder.close()
+        engine.dispose()
+
+    app = FastAPI(title="ppgssl", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    install_problem_handlers(app)
+    app.include_router(health.router)
+    app.include_router(_v1(settings))
+    # The last one added is the first that a request meets.
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    if settings.api_key is not None:
+        app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key.get_secret_value())
+    app.add_middleware(SameOriginMiddleware)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    return app
+
+
+def _v1(settings: Settings) -> APIRouter:
+    # The key is checked by the middleware; this tells the documentation of it.
+    needs_key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
+    v1 = APIRouter(prefix="/v1", dependencies=needs_key)
+    v1.include_router(jobs.router)
+    return v1

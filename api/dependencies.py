@@ -1,0 +1,80 @@
+"""What routes ask for: the services of this process, and the job that a path names."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from api.embedder import Embedder
+from api.metrics import Metrics
+from ppgssl.jobs.errors import JobNotFoundError
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Job
+
+JOB_ID = re.compile(r"job_[0-9a-f]{1,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What lives as long as the process."""
+
+    settings: Settings
+    store: JobStore
+    embedder: Embedder
+    metrics: Metrics
+
+
+def get_services(request: Request) -> Services:
+    """The services that the application was started with."""
+    return request.app.state.services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def get_settings(services: ServicesDep) -> Settings:
+    """The settings."""
+    return services.settings
+
+
+def get_store(services: ServicesDep) -> JobStore:
+    """The job table."""
+    return services.store
+
+
+def get_embedder(services: ServicesDep) -> Embedder:
+    """The encoders."""
+    return services.embedder
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+StoreDep = Annotated[JobStore, Depends(get_store)]
+EmbedderDep = Annotated[Embedder, Depends(get_embedder)]
+
+
+def get_job_id(job_id: Annotated[str, Path(description="Id of a job.")]) -> str:
+    """The id in the path; one that no job can have is refused before the database sees it.
+
+    Raises:
+        JobNotFoundError: It cannot be a job's id.
+    """
+    if JOB_ID.fullmatch(job_id) is None:
+        raise JobNotFoundError(f"no job has the id {job_id!r}; ids look like job_0123456789abcdef")
+    return job_id
+
+
+JobIdDep = Annotated[str, Depends(get_job_id)]
+
+
+def get_job(job_id: JobIdDep, store: StoreDep) -> Job:
+    """The job that the path names.
+
+    Raises:
+        JobNotFoundError: There is none.
+    """
+    return store.get(job_id)
+
+
+JobDep = Annotated[Job, Depends(get_job)]

@@ -1,0 +1,279 @@
+"""The encoders of this process: found by name, kept by their sha256, run on one thread.
+
+One thread, because PyTorch already uses all cores for one forward pass; beside the event loop, so
+that the API answers while it computes. PyTorch is imported on that thread, with the first request.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from api.metrics import Metrics
+from api.problems import RETRY_AFTER_S, ProblemError
+from ppgssl.errors import CheckpointError
+from ppgssl.jobs.errors import ModelNotFoundError
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Checkpoint
+
+if TYPE_CHECKING:
+    from ppgssl.inference.encoder import PpgEncoder
+
+DEFAULT_MODEL = "default"
+UNTRAINED = "untrained"
+WEIGHTS = "encoder.safetensors"
+
+KEPT_ENCODERS = 4
+MAX_WAITING = 32  # requests; each holds its body in memory
+LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
+SAMPLES_PER_CALL = 2_000_000  # at the encoder's rate: bounds the memory of resampling
+
+Result = TypeVar("Result")
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One window: embedding (D,) and quality from 0 to 1, or why there are none."""
+
+    embedding: Floats | None
+    quality: float | None
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The windows of one request in their order, and the encoder that was used."""
+
+    windows: list[Embedded]
+    dim: int
+    encoder_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """That an embedding really works: with which encoder, and in what time."""
+
+    model: str
+    seconds: float
+
+
+class Embedder:
+    """Embeds windows with any encoder that the service has.
+
+    Args:
+        store: Says which checkpoint a name means.
+        settings: Where checkpoints lie, and the device.
+        metrics: Counts what is done.
+    """
+
+    def __init__(self, store: JobStore, settings: Settings, metrics: Metrics) -> None:
+        self._store = store
+        self._settings = settings
+        self._metrics = metrics
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._encoders: OrderedDict[str, PpgEncoder] = OrderedDict()
+        self._waiting = 0
+
+    async def embed(self, model: str, windows: Sequence[Floats], fs_hz: float | None) -> Answer:
+        """Embed windows of any lengths; a bad one does not fail its neighbours.
+
+        Args:
+            model: Alias, job id or `default`.
+            windows: Samples of each window.
+            fs_hz: Their sampling rate, Hz; None is the encoder's own.
+
+        Raises:
+            ModelNotFoundError: Nothing has this name.
+            CheckpointError: The encoder is damaged.
+            ProblemError: 503, too many requests wait already.
+        """
+        return await self._on_thread(lambda: self._embed(model, windows, fs_hz))
+
+    async def probe(self) -> Probe:
+        """Embed a made-up window: with the default encoder, the newest model, or a fresh network.
+
+        Raises:
+            PpgsslError: It does not work.
+            ProblemError: 503, too many requests wait already.
+        """
+        return await self._on_thread(self._probe)
+
+    def close(self) -> None:
+        """Wait for the request that is being computed; drop those that wait."""
+        self._thread.shutdown(cancel_futures=True)
+
+    async def _on_thread(self, work: Callable[[], Result]) -> Result:
+        if self._waiting >= MAX_WAITING:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "busy",
+                f"{self._waiting} embedding requests wait already; try again",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._waiting += 1
+        self._metrics.waiting.inc()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting.dec()
+
+    # ------------------------------------------------------------------- on the encoder's thread
+
+    def _embed(self, model: str, windows: Sequence[Floats], fs_hz: float | None) -> Answer:
+        encoder = self._find(model)
+        with self._metrics.embedding_seconds.time():
+            embedded = embed_windows(encoder, windows, fs_hz)
+        refused = sum(window.fault is not None for window in embedded)
+        self._metrics.refused.inc(refused)
+        self._metrics.embedded.inc(len(embedded) - refused)
+        return Answer(embedded, encoder.info.embedding_dim, encoder.info.sha256)
+
+    def _probe(self) -> Probe:
+        began = time.perf_counter()
+        model, encoder = self._any_encoder()
+        seconds = np.arange(round(10 * encoder.info.fs_hz)) / encoder.info.fs_hz
+        pulse = np.sin(2 * np.pi * 1.2 * seconds).astype(np.float32)  # 72 bpm
+        (embedded,) = embed_windows(encoder, [pulse], None)
+        if embedded.embedding is None or not np.isfinite(embedded.embedding).all():
+            raise CheckpointError(f"the encoder {model!r} does not embed: {embedded.fault}")
+        return Probe(model, time.perf_counter() - began)
+
+    def _any_encoder(self) -> "tuple[str, PpgEncoder]":
+        if default_encoder_folder().is_dir():
+            return DEFAULT_MODEL, self._find(DEFAULT_MODEL)
+        newest = self._store.models(limit=1).items
+        if newest:
+            return newest[0].job.id, self._find(newest[0].job.id)
+        if UNTRAINED not in self._encoders:
+            self._keep(UNTRAINED, build_untrained())
+        return UNTRAINED, self._encoders[UNTRAINED]
+
+    def _find(self, model: str) -> "PpgEncoder":
+        if model == DEFAULT_MODEL:
+            return self._load(DEFAULT_MODEL, Path(DEFAULT_MODEL))
+        checkpoint = self._store.find_model(model)
+        try:
+            return self._load_checkpoint(checkpoint)
+        except CheckpointError:
+            newer = self._store.find_model(model)
+            if newer.folder == checkpoint.folder:
+                raise
+            return self._load_checkpoint(newer)  # a better one replaced it since we looked
+
+    def _load_checkpoint(self, checkpoint: Checkpoint) -> "PpgEncoder":
+        return self._load(
+            weights_sha256(checkpoint), self._settings.artifact_root / checkpoint.folder
+        )
+
+    def _load(self, key: str, source: Path) -> "PpgEncoder":
+        from ppgssl.inference.encoder import load_encoder
+        from ppgssl.training.devices import resolve_device
+
+        if key in self._encoders:
+            self._encoders.move_to_end(key)
+        elif source == Path(DEFAULT_MODEL) and not default_encoder_folder().is_dir():
+            raise ModelNotFoundError(
+                f"no model is called {DEFAULT_MODEL!r}: this version comes without a trained "
+                "encoder; give an alias or the id of a job"
+            )
+        else:
+            device = str(resolve_device(self._settings.device))
+            self._keep(key, load_encoder(str(source), device))
+        return self._encoders[key]
+
+    def _keep(self, key: str, encoder: "PpgEncoder") -> None:
+        self._encoders[key] = encoder
+        while len(self._encoders) > KEPT_ENCODERS:
+            self._encoders.popitem(last=False)
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """sha256 of the encoder's weights in a checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint holds no encoder.
+    """
+    for file in checkpoint.files:
+        if file["name"] == WEIGHTS:
+            return file["sha256"]
+    raise CheckpointError(
+        f"checkpoint {checkpoint.name!r} of job {checkpoint.job_id} holds no {WEIGHTS}"
+    )
+
+
+def default_encoder_folder() -> Path:
+    """Where the encoder lies that comes with ppgssl, if this version comes with one."""
+    from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
+
+    return DEFAULT_ENCODER_FOLDER
+
+
+def build_untrained() -> "PpgEncoder":
+    """A freshly initialised small encoder, to prove that the path works before any training."""
+    import torch
+
+    from ppgssl.config import load_config
+    from ppgssl.inference.encoder import PpgEncoder
+    from ppgssl.models.autoencoder import build_autoencoder
+    from ppgssl.models.encoder_file import EncoderInfo
+
+    config = load_config("small")
+    encoder = build_autoencoder(config).encoder
+    info = EncoderInfo(
+        architecture=config.model,
+        segment_tokens=encoder.segment_tokens,
+        fs_hz=config.data.fs_hz,
+        window_samples=config.data.window_samples,
+        embedding_dim=config.model.latent_dim,
+        preprocessing={},
+        training={},
+        sha256="",
+    )
+    return PpgEncoder(encoder, info, torch.device("cpu"))
+
+
+def embed_windows(
+    encoder: "PpgEncoder", windows: Sequence[Floats], fs_hz: float | None
+) -> list[Embedded]:
+    """Embed windows of any lengths in their order; each faulty one carries its fault instead."""
+    faults = [find_fault(encoder, window, fs_hz) for window in windows]
+    embedded = [Embedded(None, None, fault) for fault in faults]
+    sound = [index for index, fault in enumerate(faults) if fault is None]
+    growth = encoder.info.fs_hz / (fs_hz or encoder.info.fs_hz)
+    for indices in equal_lengths(windows, sound, round(SAMPLES_PER_CALL / growth)):
+        result = encoder.embed(np.stack([windows[index] for index in indices]), fs_hz)
+        rows = zip(indices, result.embedding, result.quality, strict=True)
+        for index, embedding, quality in rows:
+            embedded[index] = Embedded(embedding, float(quality), None)
+    return embedded
+
+
+def find_fault(encoder: "PpgEncoder", window: Floats, fs_hz: float | None) -> str | None:
+    """Why a window cannot be embedded here; None where it can."""
+    seconds = len(window) / (fs_hz or encoder.info.fs_hz)
+    if seconds > LONGEST_WINDOW_S:
+        return f"too long: {seconds:g} s, at most {LONGEST_WINDOW_S:g} s are taken; cut it up"
+    return encoder.find_fault(window, fs_hz)
+
+
+def equal_lengths(
+    windows: Sequence[Floats], indices: Sequence[int], max_samples: int
+) -> Iterator[list[int]]:
+    """Groups of windows of one length: one window, or as many as `max_samples` allow."""
+    by_length: dict[int, list[int]] = {}
+    for index in indices:
+        by_length.setdefault(len(windows[index]), []).append(index)
+    for length, group in by_length.items():
+        size = max(1, max_samples // length)
+        yield from (group[start : start + size] for start in range(0, len(group), size))

@@ -1,0 +1,133 @@
+"""Jobs: submit, look, cancel, pause, resume."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query
+
+from api.dependencies import JobDep, JobIdDep, SettingsDep, StoreDep
+from api.paging import After, Limit, PageRead, invalid_cursor, page_of
+from api.schemas import JobCreate, JobRead, ProblemRead, Text
+from ppgssl.config import Config, build_config, merge, preset
+from ppgssl.data.dataset import open_dataset, resolve_dataset
+from ppgssl.jobs.errors import JobNotFoundError
+from ppgssl.jobs.records import JobFilter, NewJob
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.tables import Job
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemRead}}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": ProblemRead}}
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+Status = Literal["queued", "running", "stalled", "paused", "succeeded", "failed", "cancelled"]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="A request repeated with the same key returns the job that the first created.",
+    ),
+]
+
+
+@router.post("", status_code=HTTPStatus.CREATED, responses=CONFLICT)
+def create_job(
+    body: JobCreate,
+    store: StoreDep,
+    settings: SettingsDep,
+    idempotency_key: IdempotencyKey = None,
+) -> JobRead:
+    """Queue a training run; a free worker picks it up."""
+    config = complete_config(body)
+    check_dataset(config, settings, body.dataset)
+    new = NewJob(
+        kind=body.kind,
+        config=config.model_dump(mode="json"),
+        dataset=body.dataset,
+        name=body.name,
+        metadata=body.metadata,
+        priority=body.priority,
+        max_attempts=body.max_attempts,
+        max_runtime_s=body.max_runtime_s,
+    )
+    return shown(store.create(new, idempotency_key=idempotency_key))
+
+
+def complete_config(body: JobCreate) -> Config:
+    """The defaults, the preset over them, the request's own keys over both.
+
+    Raises:
+        ConfigError: There is no such preset, or a key or value is wrong.
+    """
+    base = preset(body.preset) if body.preset is not None else {}
+    return build_config(merge(base, body.config))
+
+
+def check_dataset(config: Config, settings: Settings, name: str) -> None:
+    """Refuse now what a worker would refuse later.
+
+    Raises:
+        DatasetError: There is no such dataset, it is damaged, or has no training windows.
+        ConfigError: Its windows are not those that the config trains on.
+    """
+    from ppgssl.training.trainer import check_fit  # brings PyTorch: seconds, once
+
+    check_fit(config, open_dataset(resolve_dataset(settings.data_root, name)))
+
+
+@router.get("")
+def list_jobs(
+    store: StoreDep,
+    status: Status | None = None,
+    kind: Annotated[Text | None, Query()] = None,
+    dataset: Annotated[Text | None, Query()] = None,
+    limit: Limit = 20,
+    after: After = None,
+) -> PageRead[JobRead]:
+    """Jobs, newest first."""
+    try:
+        page = store.jobs(JobFilter(status, kind, dataset), after=after, limit=limit)
+    except JobNotFoundError as error:
+        raise invalid_cursor(after) from error
+    return page_of(
+        all_shown(page.items),
+        has_more=page.has_more,
+        cursor=page.items[-1].id if page.items else None,
+    )
+
+
+@router.get("/{job_id}", responses=NOT_FOUND)
+def read_job(job: JobDep) -> JobRead:
+    """One job."""
+    return shown(job)
+
+
+@router.post("/{job_id}/cancel", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND | CONFLICT)
+def cancel_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
+    """Cancel a waiting job at once, a running one within seconds."""
+    return shown(store.request_cancel(job_id))
+
+
+@router.post("/{job_id}/pause", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND | CONFLICT)
+def pause_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
+    """Pause a waiting job at once, a running one as soon as it has written a checkpoint."""
+    return shown(store.request_pause(job_id))
+
+
+@router.post("/{job_id}/resume", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND | CONFLICT)
+def resume_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
+    """Queue a paused job again; it continues from its last checkpoint."""
+    return shown(store.request_resume(job_id))
+
+
+def shown(job: Job) -> JobRead:
+    """The job as it is now."""
+    return JobRead.of(job, datetime.now(UTC))
+
+
+def all_shown(jobs: Sequence[Job]) -> list[JobRead]:
+    """The jobs as they are now."""
+    return [shown(job) for job in jobs]
