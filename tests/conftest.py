@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook(
     ["ppgssl.signal", "ppgssl.models", "ppgssl.losses", "ppgssl.augment", "ppgssl.training"],
-    "beartype.beartype",
+    "shape_checker.check",
 )
 
 DEFAULT_RECORDINGS = Path(__file__).parent.parent.parent / "shared" / "data"

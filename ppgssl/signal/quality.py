@@ -81,7 +81,7 @@ def signal_quality(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
     stretch = min(round(STRETCH_S * fs_hz), x.shape[-1])
     num_stretches = x.shape[-1] // stretch
     stretches = x[..., : num_stretches * stretch].reshape(*x.shape[:-1], num_stretches, stretch)
-    return _score(stretches, fs_hz).mean(axis=-1).astype(np.float32)
+    return np.asarray(_score(stretches, fs_hz).mean(axis=-1), dtype=np.float32)
 
 
 def _score(stretches: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.floating]:

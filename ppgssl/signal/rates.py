@@ -40,4 +40,4 @@ def heart_rate_bpm(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
         for k in range(1, HARMONICS + 1)
     )
     best = candidates[np.argmax(strength, axis=-1)]
-    return 60 * frequency[best]
+    return np.asarray(60 * frequency[best])
