@@ -1,4 +1,4 @@
-"""The checker that jaxtyping calls in tests: beartype, which takes an int where a float is asked."""
+"""The checker that jaxtyping calls in tests: beartype, with an int allowed for a float."""
 
 from beartype import BeartypeConf, beartype
 

@@ -54,7 +54,7 @@ def read_labelled(path: Path, *, window_s: float, fs_hz: float, scratch: Path) -
         return _collect(open_dataset(path))
     found = find_recordings([path])
     settings = PrepareSettings(window_seconds=window_s, fs_hz=fs_hz)
-    prepare(found.refs, scratch, settings, workers=1)
+    prepare(found.refs, scratch, settings, workers=1, progress=lambda _: None)
     return _collect(open_dataset(scratch))
 
 
@@ -67,11 +67,12 @@ def _collect(dataset: Dataset) -> LabelledWindows:
         signal=np.concatenate(signals),
         fs_hz=dataset.fs_hz,
         subjects=np.asarray(metadata["subject_id"].to_pylist()),
-        labels={name: _values(metadata[name]) for name in names},
+        labels={name: _values(metadata, name) for name in names},
     )
 
 
-def _values(column: pa.ChunkedArray) -> np.ndarray:
+def _values(metadata: pa.Table, name: str) -> np.ndarray:
+    column = metadata[name]
     if pa.types.is_string(column.type):
         return np.asarray([value or "" for value in column.to_pylist()])
     return column.to_numpy().astype(np.float64)

@@ -1,0 +1,56 @@
+"""Draw every augmentation, before and after, to docs/images/augmentations.png."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import torch
+
+from ppgssl.augment import add_baseline_wander, add_noise, estimate_snr_db, scale, shift
+from ppgssl.models.encoder import standardise
+from ppgssl.signal.simulate import simulate_recording
+
+OUT = Path(__file__).parent.parent / "docs" / "images" / "augmentations.png"
+FS_HZ = 125.0
+SECONDS = 10
+
+
+def main() -> None:
+    """Write the picture."""
+    recording = simulate_recording(
+        3, minutes=1, heart_rate_bpm=70, rhythm="sinus", snr_db=22, artefacts_per_hour=0
+    )
+    samples = torch.from_numpy(recording.signal[: int(SECONDS * FS_HZ)])
+    window = standardise(samples)[None, None]
+    noise = torch.randn(window.shape, generator=torch.Generator().manual_seed(0))
+    own_snr_db = estimate_snr_db(window, fs_hz=FS_HZ)
+    wander = {"frequency_hz": torch.tensor([0.2]), "phase": torch.tensor([0.0])}
+    drawn = {
+        "temporal shift: +10 % of the window, circular": shift(window, torch.tensor([125])),
+        "amplitude: x 1.15": scale(window, torch.tensor([1.15])),
+        "baseline wander: 0.2 Hz, half a standard deviation": add_baseline_wander(
+            window, fs_hz=FS_HZ, amplitude=torch.tensor([0.5]), **wander
+        ),
+        f"noise at 80 % of the window's own SNR ({own_snr_db.item():.0f} dB)": add_noise(
+            window, noise, snr_db=0.8 * own_snr_db
+        ),
+    }
+
+    time_s = torch.arange(window.shape[-1]) / FS_HZ
+    figure, axes = plt.subplots(len(drawn), 1, figsize=(10, 9), sharex=True, layout="constrained")
+    for axis, (title, after) in zip(axes, drawn.items(), strict=True):
+        axis.plot(time_s, window[0, 0], color="0.65", linewidth=1.5, label="before")
+        axis.plot(time_s, after[0, 0], color="C3", linewidth=0.9, label="after")
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_ylabel("standardised")
+    axes[0].legend(loc="upper right", ncols=2)
+    axes[-1].set_xlabel("time (s)")
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(OUT, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
