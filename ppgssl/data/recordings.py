@@ -123,8 +123,9 @@ class RecordingRef:
         Raises:
             RecordingError: The file is damaged, empty or gone.
         """
+        reader = reader_of(self.format)
         with _naming(self.path, self.format):
-            recording = reader_of(self.format).load(self)
+            recording = reader.load(self)
         if not len(recording.signal):
             raise RecordingError(f"{self.path}: {self.recording_id} holds no samples")
         return recording
@@ -263,10 +264,11 @@ def _find(path: Path, format: str, options: ReadOptions, *, named: bool) -> list
     chosen = own if format == "auto" else cast("Format", format)
     if chosen is None:
         raise RecordingError(f"{path}: no recording by its name ({path.suffix or 'no suffix'})")
+    if not path.stat().st_size:
+        raise RecordingError(f"{path}: the file is empty")
+    reader = reader_of(chosen)
     with _naming(path, chosen):
-        if not path.stat().st_size:
-            raise RecordingError(f"{path}: the file is empty")
-        return reader_of(chosen).find(path, options)
+        return reader.find(path, options)
 
 
 def _format_of(path: Path) -> Format | None:

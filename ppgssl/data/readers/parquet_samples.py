@@ -151,7 +151,7 @@ def _labels(rows: pa.Table, channel: str, fs_hz: float) -> dict[str, float | str
 
 
 def _label(
-    column: pa.ChunkedArray[Any], name: str, fs_hz: float
+    column: "pa.ChunkedArray[Any]", name: str, fs_hz: float
 ) -> float | str | LabelTrack | None:
     distinct = column.unique()
     if len(distinct) == 1:
