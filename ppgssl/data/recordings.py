@@ -218,7 +218,7 @@ def _list_files(sources: Sequence[str | Path]) -> dict[Path, bool]:
         if path.is_dir():
             _add(files, _walk(path), named=False)
         elif path.is_file():
-            _add(files, [_header_of(path)], named=True)
+            _add(files, [path], named=True)
         elif path.with_name(f"{path.name}.hea").is_file():
             _add(files, [path.with_name(f"{path.name}.hea")], named=True)
         elif glob.has_magic(str(path)):
@@ -229,7 +229,7 @@ def _list_files(sources: Sequence[str | Path]) -> dict[Path, bool]:
 
 
 def _add(files: dict[Path, bool], paths: Iterable[Path], *, named: bool) -> None:
-    for path in paths:
+    for path in map(_header_of, paths):
         files[path] = files.get(path, False) or named
 
 
