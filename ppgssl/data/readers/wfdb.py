@@ -77,6 +77,10 @@ def _channels(header: Any) -> list[str]:
     return list(header.get_sig_name() if _has_segments(header) else header.sig_name)
 
 
+def _has_segments(header: Any) -> bool:
+    return isinstance(header, wfdb.MultiRecord)
+
+
 def _parts(path: Path, header: Any) -> tuple[Path, ...]:
     """Signal files, and headers of segments, each once."""
     names: list[str] = []
