@@ -1,0 +1,303 @@
+"""`ppgssl jobs ...`: the HTTP service from a shell."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ppgssl.cli.output import EXIT_FAILURE, console_err, console_out, exit_codes, print_json
+
+if TYPE_CHECKING:
+    from ppgssl.client import Client, Event, Job
+
+app = typer.Typer(no_args_is_help=True, help="Submit and follow jobs of a running service.")
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Url = Annotated[str, typer.Option("--url", envvar="PPGSSL_URL", help="Where the service is.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        envvar="PPGSSL_API_KEY",
+        show_envvar=True,
+        help="Its key; better given by the variable, which no process list shows.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+
+
+@app.command("submit")
+def submit_command(
+    dataset: Annotated[str, typer.Argument(help="Dataset folder under the service's data root.")],
+    preset: Annotated[str | None, typer.Option(help="Preset: ssl_pretraining, small, ...")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file laid over the preset.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key, repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    priority: Annotated[int, typer.Option(help="Higher runs first.")] = 0,
+    max_attempts: Annotated[int | None, typer.Option(help="Tries if a worker is lost.")] = None,
+    max_runtime_s: Annotated[
+        float | None, typer.Option("--max-runtime", help="Longest time of running, seconds.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a training run.
+
+    Example: ppgssl jobs submit my_dataset --preset small --set training.epochs=4
+    """
+    with connected(url, api_key) as client:
+        job = client.submit(
+            dataset,
+            preset=preset,
+            config=_config_tree(config, overrides or []),
+            name=name,
+            priority=priority,
+            max_attempts=max_attempts,
+            max_runtime_s=max_runtime_s,
+        )
+        _show(job, as_json=as_json)
+
+
+def _config_tree(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    from ppgssl.config import merge, parse_override, read_yaml
+
+    tree = read_yaml(path) if path is not None else {}
+    for override in overrides:
+        tree = merge(tree, parse_override(override))
+    return tree
+
+
+@app.command("list")
+def list_command(
+    status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only jobs on this dataset.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of jobs.")] = 20,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first.
+
+    Example: ppgssl jobs list --status running
+    """
+    with connected(url, api_key) as client:
+        jobs = list(islice(client.jobs(status=status, dataset=dataset), limit))
+    if as_json:
+        print_json([_plain(job) for job in jobs])
+        return
+    table = Table("id", "name", "dataset", "status", "progress", "val loss", "created", box=None)
+    for job in jobs:
+        best = f"{job.best.val_loss:.4f}" if job.best and job.best.val_loss is not None else ""
+        created = f"{job.created_at:%Y-%m-%d %H:%M}"
+        cells = (job.id, job.name or "", job.dataset or "", job.status, _share(job), best, created)
+        table.add_row(*cells)
+    console_out.print(table)
+
+
+@app.command("show")
+def show_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Show one job.
+
+    Example: ppgssl jobs show job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        _show(client.get(job_id), as_json=as_json)
+
+
+@app.command("watch")
+def watch_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Follow a job to its end; exit 1 unless it succeeds. With --json one event a line.
+
+    Example: ppgssl jobs watch job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        for event in client.watch(job_id):
+            _print_event(event, as_json=as_json)
+        job = client.get(job_id)
+    if not as_json:
+        _show(job, as_json=False)
+    if job.status != "succeeded":
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _print_event(event: "Event", *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        console_out.print(json.dumps(asdict(event)), markup=False)
+        return
+    line = describe(event.type, event.data)
+    if line:
+        console_err.print(line, markup=False)
+
+
+def describe(event_type: str, data: Mapping[str, Any]) -> str:
+    """An event in a line for people; empty where it would only be noise."""
+    if event_type == "status":
+        reason = data["reason"] or (data["error"] or {}).get("message")
+        return f"{data['status']}{f': {reason}' if reason else ''}"
+    if event_type == "warning":
+        return f"warning: {data['message']}"
+    if event_type == "checkpoint" and data["name"] == "best":
+        return f"best checkpoint so far: epoch {data['epoch']}, step {data['step']}"
+    if event_type == "losses":
+        return "\n".join(_epoch_line(p) for p in data["points"] if p["split"] == "val")
+    return ""
+
+
+def _epoch_line(point: Mapping[str, Any]) -> str:
+    shown = ("total", "explained_variance", "effective_rank")
+    values = {name: point["values"].get(name) for name in shown}
+    figures = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+    return f"epoch {point['epoch']:3d}  {'  '.join(figures)}"
+
+
+@app.command("losses")
+def losses_command(
+    job_id: JobId,
+    split: Annotated[str | None, typer.Option(help="train or val; both by default.")] = None,
+    after_step: Annotated[int, typer.Option(help="Only what follows this step.")] = -1,
+    max_points: Annotated[
+        int | None, typer.Option(min=1, help="Thin the curves to this many points, peaks kept.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the loss history, one point a line as CSV, or as JSON.
+
+    Example: ppgssl jobs losses job_0123456789abcdef0123 --split val
+    """
+    with connected(url, api_key) as client:
+        points = client.losses(job_id, after_step=after_step, split=split, max_points=max_points)
+    if as_json:
+        print_json([asdict(point) for point in points])
+        return
+    names = list(dict.fromkeys(name for point in points for name in point.values))
+    console_out.print(",".join(["step", "epoch", "split", *names]), markup=False)
+    for point in points:
+        values = ("" if (v := point.values.get(name)) is None else repr(v) for name in names)
+        row = ",".join([str(point.step), str(point.epoch), point.split, *values])
+        console_out.print(row, markup=False)
+
+
+@app.command("cancel")
+def cancel_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Cancel a job: a queued one at once, a running one within seconds.
+
+    Example: ppgssl jobs cancel job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        _show(client.cancel(job_id), as_json=as_json)
+
+
+@app.command("pause")
+def pause_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Pause a job; it keeps its last checkpoint.
+
+    Example: ppgssl jobs pause job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        _show(client.pause(job_id), as_json=as_json)
+
+
+@app.command("resume")
+def resume_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Queue a paused job again; it continues from its last checkpoint.
+
+    Example: ppgssl jobs resume job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        _show(client.resume(job_id), as_json=as_json)
+
+
+@app.command("download")
+def download_command(
+    job_id: JobId,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    checkpoint: Annotated[str, typer.Option(help="best, last or epoch-N.")] = "best",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every file of the checkpoint, not the encoder alone.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a job's encoder, checked against its sha256.
+
+    Example: ppgssl jobs download job_0123456789abcdef0123 --out encoder
+    """
+    with connected(url, api_key) as client:
+        from ppgssl.client import ENCODER_FILES
+
+        files = None if everything else ENCODER_FILES
+        paths = client.download(job_id, out, checkpoint=checkpoint, files=files)
+    if as_json:
+        print_json([str(path) for path in paths])
+        return
+    for path in paths:
+        console_out.print(str(path), markup=False)
+
+
+@contextmanager
+def connected(url: str, api_key: str | None) -> Generator["Client"]:
+    """A client of the service; errors become exit codes."""
+    with exit_codes():
+        from ppgssl.client import Client
+
+        with Client(url, api_key) as client:
+            yield client
+
+
+def _show(job: "Job", *, as_json: bool) -> None:
+    if as_json:
+        print_json(_plain(job))
+        return
+    rows = {
+        "id": job.id,
+        "name": job.name,
+        "dataset": job.dataset,
+        "status": job.status,
+        "progress": _share(job),
+        "best": job.best and f"val loss {job.best.val_loss}, epoch {job.best.epoch}",
+        "error": job.error and f"{job.error.code}: {job.error.message}",
+        "warnings": "\n".join(job.warnings),
+    }
+    for label, value in rows.items():
+        if value:
+            console_out.print(f"{label:9} {value}", markup=False)
+
+
+def _share(job: "Job") -> str:
+    if job.progress is None:
+        return ""
+    return f"{job.progress.fraction:.0%} (epoch {job.progress.epoch}/{job.progress.epochs})"
+
+
+def _plain(job: "Job") -> dict[str, Any]:
+    """The job as JSON, times in RFC 3339."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(job).items()
+    }
