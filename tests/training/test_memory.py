@@ -1,0 +1,60 @@
+"""Host memory of a training run does not grow with the dataset."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppgssl.data.schema import windows_table
+from ppgssl.data.writer import DatasetWriter
+
+WINDOW_SAMPLES = 75_000
+TRAIN_AND_TELL_PEAK = """
+import resource, sys
+from pathlib import Path
+from ppgssl.config import load_config
+from ppgssl.data.dataset import open_dataset
+from ppgssl.training.trainer import train
+config = load_config("ssl_pretraining", [
+    "model.base_filters=2", "model.max_filters=8", "training.epochs=1", "device=cpu",
+])
+train(config, open_dataset(Path(sys.argv[1])), Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def write_windows(out: Path, count: int) -> Path:
+    generator = np.random.default_rng(0)
+    writer = DatasetWriter(out, fs_hz=125.0, window_samples=WINDOW_SAMPLES)
+    with writer:
+        for start in range(0, count, 20):
+            signal = generator.normal(size=(20, WINDOW_SAMPLES)).astype(np.float32)
+            rows = windows_table(
+                signal=signal,
+                denoised=signal,
+                recording_ids=[f"r{start + i}" for i in range(20)],
+                subject_ids=[f"s{start + i}" for i in range(20)],
+                start_s=np.zeros(20),
+                valid_s=np.full(20, 600.0),
+                sqi=np.ones(20),
+            )
+            writer.write(rows, "val" if start == 0 else "train")
+        writer.finish()
+    return out
+
+
+def peak_bytes(dataset: Path, out: Path) -> int:
+    command = [sys.executable, "-c", TRAIN_AND_TELL_PEAK, str(dataset), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+def test_fifteen_times_the_windows_need_no_more_than_the_two_buffers_more(tmp_path):
+    few = peak_bytes(write_windows(tmp_path / "few", 100), tmp_path / "run-few")
+    many = peak_bytes(write_windows(tmp_path / "many", 1_500), tmp_path / "run-many")
+
+    dataset_bytes = 1_500 * 2 * 4 * WINDOW_SAMPLES
+    assert many - few < 600e6 < dataset_bytes
