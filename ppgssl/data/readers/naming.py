@@ -41,6 +41,8 @@ RECORDING_NAMES = ("recording_id", "recording", "record_id", "record")
 SUBJECT_NAMES = ("subject_id", "subject", "patient_id", "patient")
 RATE_NAMES = ("fs_hz", "fs", "sampling_rate_hz", "sampling_rate", "sampling_frequency")
 
+HOW_TO_GIVE_RATE = "give its sampling rate (prepare --input-fs HZ, embed --fs HZ)"
+
 
 def plain(name: str) -> str:
     """A name as it is compared: "Time [s]" is "time s"."""

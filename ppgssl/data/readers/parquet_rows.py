@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ppgssl.data.readers.naming import (
+    HOW_TO_GIVE_RATE,
     RATE_NAMES,
     RECORDING_NAMES,
     SUBJECT_NAMES,
@@ -52,7 +53,7 @@ def find(file: pq.ParquetFile, path: Path, options: ReadOptions) -> list[Recordi
     """
     names = file.schema_arrow.names
     if find_column(names, RATE_NAMES) is None and options.fs_hz is None:
-        raise RecordingError(f"{path}: no column fs_hz; give the sampling rate with --fs")
+        raise RecordingError(f"{path}: no column fs_hz; {HOW_TO_GIVE_RATE}")
     id_name = find_column(names, RECORDING_NAMES)
     ids = None if id_name is None else file.read([id_name])[id_name].to_pylist()
     return [

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ppgssl.data.readers.naming import (
+    HOW_TO_GIVE_RATE,
     RATE_NAMES,
     RECORDING_NAMES,
     SUBJECT_NAMES,
@@ -52,7 +53,7 @@ def find(file: pq.ParquetFile, path: Path, options: ReadOptions) -> list[Recordi
     """
     names = file.schema_arrow.names
     if not _says_rate(names) and options.fs_hz is None:
-        raise RecordingError(f"{path}: no column fs_hz or time_s; give the sampling rate with --fs")
+        raise RecordingError(f"{path}: no column fs_hz or time_s; {HOW_TO_GIVE_RATE}")
     size_bytes = path.stat().st_size
     id_name = find_column(names, RECORDING_NAMES)
     if id_name is None:
