@@ -1,8 +1,8 @@
 """Text tables: a column of PPG, beside it one of times, or none where the rate is known.
 
-Separated by comma, semicolon or tab; a header is optional (a row of units below it is passed over).
-Empty cells and NaN are missing samples. With semicolons numbers may be written 0,25. The tables
-that come with a recording of BIDMC are read as its labels (see `bidmc`).
+Separated by comma, semicolon or tab; a header is optional, and a row of units below it is passed
+over. Empty cells and NaN are missing samples. With semicolons or tabs, numbers may be written 0,25.
+The tables that come with a recording of BIDMC are read as its labels (see `bidmc`).
 """
 
 import csv
@@ -123,7 +123,8 @@ def _sniff(path: Path) -> Layout:
     num_comments = next((k for k, line in enumerate(lines) if not line.startswith("#")), 0)
     lines = lines[num_comments : num_comments + HEAD_LINES]
     delimiter = next((d for d in DELIMITERS if _is_table(lines, d)), ",")
-    decimal_point = "," if delimiter == ";" and "." not in "".join(lines[1:]) else "."
+    has_points = any("." in line for line in lines[1:])
+    decimal_point = "." if delimiter == "," or has_points else ","
 
     rows = [[_strip(cell) for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     numeric = [any(_is_number(cell, decimal_point) for cell in row) for row in rows]
@@ -167,7 +168,8 @@ def _read(path: Path, layout: Layout, channel: int) -> pa.Table:
             skip_rows=layout.skip_rows,
             column_names=[str(k) for k in range(len(layout.names))],
         ),
-        pacsv.ParseOptions(delimiter=layout.delimiter),
+        # In a single column an empty line is a missing sample.
+        pacsv.ParseOptions(delimiter=layout.delimiter, ignore_empty_lines=len(layout.names) > 1),
         pacsv.ConvertOptions(
             include_columns=[str(k) for k in wanted],
             column_types={str(channel): pa.float64()},
