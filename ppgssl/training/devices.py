@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,3 +89,13 @@ def keep_freed_memory() -> None:
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TOP_PAD, KEEP_BYTES)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def peak_memory(device: torch.device) -> str:
+    """The most memory this process has held so far, on the host and on its CUDA device."""
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    text = f"{host / 1e6:.0f} MB on the host"
+    if device.type == "cuda":
+        text += f", {torch.cuda.max_memory_allocated(device) / 1e6:.0f} MB on {device}"
+    return text

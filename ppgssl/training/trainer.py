@@ -33,6 +33,7 @@ from ppgssl.training.checkpoint import (
 from ppgssl.training.devices import (
     detect_environment,
     keep_freed_memory,
+    peak_memory,
     resolve_device,
     resolve_precision,
 )
@@ -359,6 +360,7 @@ class TrainingRun:
         if self.epoch % self.config.training.checkpoint_every_epochs == 0:
             names.append(f"epoch-{self.epoch}")
         self._save(names)
+        logger.info("epoch %d done; peak memory: %s", self.epoch, peak_memory(self.device))
 
     def _compare_with_best(self, val_loss: float) -> bool:
         self.val_loss = val_loss
