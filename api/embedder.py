@@ -7,7 +7,7 @@ that the API answers while it computes. PyTorch is imported on that thread, with
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +27,7 @@ from ppgssl.jobs.tables import Checkpoint
 
 if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
+    from ppgssl.models.encoder_file import EncoderInfo
 
 DEFAULT_MODEL = "default"
 UNTRAINED = "untrained"
@@ -39,6 +40,8 @@ SAMPLES_PER_CALL = 2_000_000  # at the encoder's rate: bounds the memory of resa
 
 Result = TypeVar("Result")
 Floats = npt.NDArray[np.float32]
+Window = Floats | str
+"""Samples, or why there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,12 @@ class Embedder:
         self._encoders: OrderedDict[str, PpgEncoder] = OrderedDict()
         self._waiting = 0
 
-    async def embed(self, model: str, windows: Sequence[Floats], fs_hz: float | None) -> Answer:
+    async def embed(self, model: str, windows: Sequence[Window], fs_hz: float | None) -> Answer:
         """Embed windows of any lengths; a bad one does not fail its neighbours.
 
         Args:
             model: Alias, job id or `default`.
-            windows: Samples of each window.
+            windows: Samples of each window, or why it could not be read.
             fs_hz: Their sampling rate, Hz; None is the encoder's own.
 
         Raises:
@@ -107,6 +110,17 @@ class Embedder:
             ProblemError: 503, too many requests wait already.
         """
         return await self._on_thread(self._probe)
+
+    def default_info(self) -> "EncoderInfo | None":
+        """What is known of the encoder that comes with ppgssl; None where none comes with it.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        from ppgssl.models.encoder_file import read_encoder
+
+        folder = default_encoder_folder()
+        return read_encoder(folder)[1] if folder.is_dir() else None
 
     def close(self) -> None:
         """Wait for the request that is being computed; drop those that wait."""
@@ -130,7 +144,7 @@ class Embedder:
 
     # ------------------------------------------------------------------- on the encoder's thread
 
-    def _embed(self, model: str, windows: Sequence[Floats], fs_hz: float | None) -> Answer:
+    def _embed(self, model: str, windows: Sequence[Window], fs_hz: float | None) -> Answer:
         encoder = self._find(model)
         with self._metrics.embedding_seconds.time():
             embedded = embed_windows(encoder, windows, fs_hz)
@@ -244,36 +258,36 @@ def build_untrained() -> "PpgEncoder":
 
 
 def embed_windows(
-    encoder: "PpgEncoder", windows: Sequence[Floats], fs_hz: float | None
+    encoder: "PpgEncoder", windows: Sequence[Window], fs_hz: float | None
 ) -> list[Embedded]:
     """Embed windows of any lengths in their order; each faulty one carries its fault instead."""
-    faults = [find_fault(encoder, window, fs_hz) for window in windows]
-    embedded = [Embedded(None, None, fault) for fault in faults]
-    sound = [index for index, fault in enumerate(faults) if fault is None]
+    checked = [checked_window(encoder, window, fs_hz) for window in windows]
+    embedded = [Embedded(None, None, w if isinstance(w, str) else None) for w in checked]
+    sound = {index: w for index, w in enumerate(checked) if not isinstance(w, str)}
     growth = encoder.info.fs_hz / (fs_hz or encoder.info.fs_hz)
-    for indices in equal_lengths(windows, sound, round(SAMPLES_PER_CALL / growth)):
-        result = encoder.embed(np.stack([windows[index] for index in indices]), fs_hz)
+    for indices in equal_lengths(sound, round(SAMPLES_PER_CALL / growth)):
+        result = encoder.embed(np.stack([sound[index] for index in indices]), fs_hz)
         rows = zip(indices, result.embedding, result.quality, strict=True)
         for index, embedding, quality in rows:
             embedded[index] = Embedded(embedding, float(quality), None)
     return embedded
 
 
-def find_fault(encoder: "PpgEncoder", window: Floats, fs_hz: float | None) -> str | None:
-    """Why a window cannot be embedded here; None where it can."""
+def checked_window(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -> Window:
+    """The window where it can be embedded, else why not."""
+    if isinstance(window, str):
+        return window
     seconds = len(window) / (fs_hz or encoder.info.fs_hz)
     if seconds > LONGEST_WINDOW_S:
         return f"too long: {seconds:g} s, at most {LONGEST_WINDOW_S:g} s are taken; cut it up"
-    return encoder.find_fault(window, fs_hz)
+    return encoder.find_fault(window, fs_hz) or window
 
 
-def equal_lengths(
-    windows: Sequence[Floats], indices: Sequence[int], max_samples: int
-) -> Iterator[list[int]]:
+def equal_lengths(windows: Mapping[int, Floats], max_samples: int) -> Iterator[list[int]]:
     """Groups of windows of one length: one window, or as many as `max_samples` allow."""
     by_length: dict[int, list[int]] = {}
-    for index in indices:
-        by_length.setdefault(len(windows[index]), []).append(index)
+    for index, window in windows.items():
+        by_length.setdefault(len(window), []).append(index)
     for length, group in by_length.items():
         size = max(1, max_samples // length)
         yield from (group[start : start + size] for start in range(0, len(group), size))

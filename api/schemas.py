@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
-from ppgssl.jobs.tables import Job
+from ppgssl.jobs.tables import Job, LogLine
 
 Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 """PostgreSQL stores no NUL."""
@@ -117,3 +117,129 @@ class JobRead(BaseModel):
                 "metadata": job.user_metadata,
             }
         )
+
+
+class LossPointRead(BaseModel):
+    """One point of the loss history: the losses by name, and per epoch the health figures."""
+
+    model_config = ConfigDict(extra="allow")
+
+    step: int
+    epoch: int
+    split: str
+    total: float | None
+
+
+class EventRead(BaseModel):
+    """What an event carries; its members depend on its type."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class LogLineRead(BaseModel):
+    """One line of a run's output."""
+
+    line: int
+    attempt: int
+    time: datetime
+    text: str
+
+    @classmethod
+    def of(cls, row: LogLine) -> Self:
+        """The line of a row."""
+        return cls(line=row.line, attempt=row.attempt, time=row.created_at, text=row.text)
+
+
+# --------------------------------------------------------------------------- checkpoints, encoders
+
+
+class CheckpointFileRead(BaseModel):
+    """A file of a checkpoint; `size` in bytes, `sha256` in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class CheckpointRead(BaseModel):
+    """A checkpoint and its files."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="best, last or epoch-N.")
+    step: int
+    epoch: int
+    val_loss: float | None
+    created_at: datetime
+    files: list[CheckpointFileRead]
+
+
+class ModelRead(BaseModel):
+    """An encoder that can embed."""
+
+    id: str = Field(description="Id of the job that trained it, or `default`.")
+    checkpoint: str | None
+    aliases: list[str] = Field(description="Names that point at a checkpoint of this job.")
+    name: str | None
+    dataset: str | None
+    step: int | None
+    epoch: int | None
+    val_loss: float | None
+    fs_hz: float
+    window_samples: int
+    embedding_dim: int
+    sha256: str = Field(description="Of the encoder's weights.")
+    created_at: datetime | None
+
+
+class AliasWrite(Body):
+    """What an alias points at."""
+
+    job_id: Text
+    checkpoint: Text = "best"
+
+
+class AliasRead(BaseModel):
+    """An alias and what it points at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    alias: str
+    job_id: str
+    checkpoint: str
+    updated_at: datetime
+
+
+class DatasetRead(BaseModel):
+    """A dataset folder; where it is damaged, its error and nothing else."""
+
+    name: str
+    fs_hz: float | None = None
+    window_samples: int | None = None
+    counts: dict[str, int] = {}
+    preprocessing: dict[str, Any] = {}
+    subjects: dict[str, int] | None = None
+    recordings: int | None = None
+    recorded_s: float | None = None
+    padded: int | None = Field(default=None, description="Windows that are only partly real.")
+    rejected: dict[str, int] | None = Field(default=None, description="Windows, by reason.")
+    warnings: list[str] = []
+    error: ErrorRead | None = None
+
+
+class EmbeddingRead(BaseModel):
+    """A window's embedding and quality from 0 to 1, or the error that stands in their place."""
+
+    index: int
+    embedding: list[float] | str | None = None
+    quality: float | None = None
+    error: ErrorRead | None = None
+
+
+class EmbeddingsRead(BaseModel):
+    """Embeddings in the windows' order."""
+
+    data: list[EmbeddingRead]
+    model: str
+    encoder_sha256: str
+    dim: int

@@ -1,0 +1,190 @@
+"""Windows out of a request's body: JSON, raw float32, .npy or an Arrow stream.
+
+Every byte comes from outside: nothing is unpickled, and nothing is allocated that the body does not
+hold. An item of a list that is no window becomes the reason why, so that its neighbours live.
+"""
+
+import base64
+import binascii
+import io
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, ValidationError
+
+from api.arrow_checks import is_compressed
+from api.embedder import DEFAULT_MODEL, Window
+from api.problems import ProblemError
+from api.schemas import Body
+
+JSON = "application/json"
+RAW = "application/octet-stream"
+NPY = "application/x-npy"
+ARROW = "application/vnd.apache.arrow.stream"
+
+Rate = Annotated[float, Field(ge=1, le=10_000, description="Sampling rate of the windows, Hz.")]
+
+
+class EmbeddingBody(Body):
+    """Windows as JSON."""
+
+    model: str = DEFAULT_MODEL
+    input: list[Any] | str
+    fs_hz: Rate | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+def read_json(body: bytes) -> EmbeddingBody:
+    """The request in a JSON body.
+
+    Raises:
+        RequestValidationError: It is no JSON, or not of this shape.
+    """
+    try:
+        return EmbeddingBody.model_validate_json(body)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError(
+            [{**item, "loc": ("body", *item["loc"])} for item in errors]
+        ) from error
+
+
+def windows_of_input(given: list[Any] | str) -> list[Window]:
+    """The windows of a JSON `input`: many, or one without a list around it.
+
+    Raises:
+        ProblemError: 422, there is none.
+    """
+    if isinstance(given, str) or not any(isinstance(item, list | str) for item in given):
+        given = [given] if given else []
+    if not given:
+        raise unusable("input: expected at least one window, as numbers or base64 of float32 LE")
+    return [window_of_item(item) for item in given]
+
+
+def window_of_item(item: Any) -> Window:
+    """One item as samples, or why it is no window."""
+    if isinstance(item, str):
+        return _of_base64(item)
+    if not isinstance(item, list):
+        return f"expected a list of numbers or a base64 text, got {type(item).__name__}"
+    try:
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as such
+            samples = np.asarray(item, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        return f"expected a list of numbers: {error}"
+    return samples if samples.ndim == 1 else "expected a list of numbers, got lists in a list"
+
+
+def _of_base64(text: str) -> Window:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        return f"expected base64 of float32 LE: {error}"
+    if len(content) % 4:
+        return f"expected float32 LE, 4 bytes a sample, got {len(content)} bytes"
+    return np.frombuffer(content, dtype="<f4").astype(np.float32, copy=False)
+
+
+def read_raw(body: bytes, windows: int) -> list[Window]:
+    """Windows of equal length, float32 little-endian, one after the other.
+
+    Raises:
+        ProblemError: 422, the body cannot be cut so.
+    """
+    samples, rest = divmod(len(body), 4 * windows)
+    if rest or not samples:
+        raise unusable(
+            f"body: {len(body)} bytes are not {windows} windows of equal length of float32 "
+            "(4 bytes a sample); give their number as ?windows=N"
+        )
+    array = np.frombuffer(body, dtype="<f4").reshape(windows, samples)
+    return list(array.astype(np.float32, copy=False))
+
+
+def read_npy(body: bytes) -> list[Window]:
+    """One window or an array (windows, samples) of numbers.
+
+    Raises:
+        ProblemError: 422, it is not that.
+    """
+    stream = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, is_fortran, dtype = read_header(stream)
+    except (ValueError, KeyError, SyntaxError, TypeError) as error:
+        raise unusable(f"body: no .npy file of version 1 or 2: {error}") from error
+    if dtype.kind not in "fiu" or len(shape) not in (1, 2):
+        raise unusable(
+            f"body: expected an array of numbers, (windows, samples) or (samples,), got {dtype} "
+            f"of shape {shape}"
+        )
+    content = body[stream.tell() :]
+    if len(content) != int(np.prod(shape, dtype=object)) * dtype.itemsize or not content:
+        raise unusable(f"body: {len(content)} bytes of data are not an array of shape {shape}")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+    return list(np.atleast_2d(_float32(array)))
+
+
+def read_arrow(body: bytes) -> list[Window]:
+    """The rows of a list column `signal`, or of the only list column; lengths may differ.
+
+    Raises:
+        ProblemError: 422, it is no uncompressed Arrow stream with such a column.
+    """
+    try:
+        if is_compressed(body):
+            raise unusable("body: compressed or dictionary-encoded; send a plain Arrow stream")
+        table = pa.ipc.open_stream(body).read_all()
+        table.validate(full=True)  # offsets come from outside
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unusable(f"body: no Arrow stream: {error}") from error
+    column = table[_signal_column(table.schema)]
+    if not len(column):
+        raise unusable("body: the table has no rows")
+    return [_of_scalar(scalar) for scalar in column]
+
+
+def _signal_column(schema: pa.Schema) -> str:
+    lists = [field.name for field in schema if _is_list_of_numbers(field.type)]
+    if "signal" in lists:
+        return "signal"
+    if len(lists) != 1:
+        raise unusable(
+            f"body: expected a column 'signal' of lists of numbers, got columns {schema.names}"
+        )
+    return lists[0]
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    is_list = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not is_list:
+        return False
+    item: pa.DataType = kind.value_type  # pyright: ignore[reportAttributeAccessIssue]
+    return pa.types.is_floating(item) or pa.types.is_integer(item)
+
+
+def _of_scalar(scalar: Any) -> Window:
+    if not scalar.is_valid:
+        return "expected a list of numbers, got null"
+    return _float32(scalar.values.to_numpy(zero_copy_only=False))
+
+
+def _float32(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32, copy=False)
+
+
+def unusable(detail: str) -> ProblemError:
+    """The error of a body that holds no windows."""
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "body_invalid", detail)
