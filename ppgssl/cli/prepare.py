@@ -24,13 +24,13 @@ def prepare_command(
     ],
     out: Annotated[Path, typer.Option(help="Dataset folder to make.")],
     window_seconds: Annotated[
-        float | None, typer.Option(min=0.0, help="Length of a window; 600 by default.")
+        float | None, typer.Option(help="Length of a window; 600 by default.")
     ] = None,
     hop_seconds: Annotated[
-        float | None, typer.Option(min=0.0, help="From window to window; one window by default.")
+        float | None, typer.Option(help="From window to window; one window by default.")
     ] = None,
     fs: Annotated[
-        float | None, typer.Option(min=0.0, help="Rate of the windows, Hz; 125 by default.")
+        float | None, typer.Option(help="Rate of the windows, Hz; 125 by default.")
     ] = None,
     file_format: Annotated[
         str, typer.Option("--format", help="auto, wfdb, csv, empatica, numpy, edf or parquet.")
