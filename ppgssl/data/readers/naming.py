@@ -35,7 +35,18 @@ OTHER_WORDS = frozenset(
 )
 
 # Names that say "the signal" where there is but one of them.
-GENERIC_NAMES = ("signal", "value", "adc", "amplitude", "waveform", "samples", "data", "x")
+GENERIC_NAMES = (
+    "signal",
+    "signals",
+    "windows",
+    "value",
+    "adc",
+    "amplitude",
+    "waveform",
+    "samples",
+    "data",
+    "x",
+)
 
 RECORDING_NAMES = ("recording_id", "recording", "record_id", "record")
 SUBJECT_NAMES = ("subject_id", "subject", "patient_id", "patient")

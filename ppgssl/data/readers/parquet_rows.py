@@ -29,15 +29,11 @@ from ppgssl.data.readers.naming import (
     find_column,
     plain,
 )
-from ppgssl.data.readers.values import as_label, as_signal, as_track, is_one_per_second
+from ppgssl.data.readers.values import as_label, as_signal, as_track_per_second
 from ppgssl.data.recordings import LabelTrack, ReadOptions, Recording, RecordingRef
 from ppgssl.errors import RecordingError
 
 START = "start_unix_s"
-TRACK_FS_HZ = 1.0
-
-# Lists of where something is: one value per event, not per second.
-POSITION_WORDS = frozenset({"sample", "samples", "index", "peaks", "onsets", "beats", "times"})
 
 
 def signal_columns(schema: pa.Schema) -> list[str]:
@@ -156,12 +152,11 @@ def _tracks(
     row: pa.Table, channel: str, scalars: Mapping[str, Any], recorded_s: float
 ) -> Iterator[tuple[str, LabelTrack]]:
     for name in row.schema.names:
-        is_track = _is_list(row[name].type) and POSITION_WORDS.isdisjoint(plain(name).split())
-        if name == channel or not is_track or not row[name][0].is_valid:
+        if name == channel or not _is_list(row[name].type) or not row[name][0].is_valid:
             continue
         late_s = _start_of(name, scalars) - (scalars.get(START) or 0.0)
-        track = as_track(_to_numpy(row, name), late_s=late_s, fs_hz=TRACK_FS_HZ)
-        if is_one_per_second(track, recorded_s):
+        track = as_track_per_second(name, _to_numpy(row, name), recorded_s, late_s=late_s)
+        if track is not None:
             yield name, track
 
 

@@ -6,11 +6,15 @@ import re
 import numpy as np
 import numpy.typing as npt
 
+from ppgssl.data.readers.naming import plain
 from ppgssl.data.recordings import LabelTrack
 from ppgssl.errors import RecordingError
 
 NO_LABEL = frozenset({"", "?", "-", "nan", "na", "n/a", "none", "null", "unknown"})
 CAPPED = re.compile(r"(\d+(?:\.\d+)?)\s*\+")
+
+# Lists of where something is: one value per event, not per second.
+POSITION_WORDS = frozenset({"sample", "samples", "index", "peaks", "onsets", "beats", "times"})
 
 # A track may lack its end (a device that stops early) or hold both ends of the recording's time.
 SHORTEST_TRACK = 0.9
@@ -29,7 +33,7 @@ def as_signal(values: npt.NDArray[np.generic], where: object) -> npt.NDArray[np.
             f"{values.shape}"
         )
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
-        signal = values.astype(np.float32)
+        signal = np.array(values, np.float32)
     signal[np.isinf(signal)] = np.nan
     return signal
 
@@ -74,7 +78,19 @@ def as_track(values: npt.NDArray[np.generic], *, late_s: float = 0.0, fs_hz: flo
     return LabelTrack(fs_hz, np.concatenate([missing, filled[max(-late, 0) :]]))
 
 
-def is_one_per_second(track: LabelTrack, recorded_s: float) -> bool:
-    """Whether a track of 1 Hz fits a recording of this length."""
+def as_track_per_second(
+    name: str, values: npt.NDArray[np.generic], recorded_s: float, *, late_s: float = 0.0
+) -> LabelTrack | None:
+    """Values as a track of one per second; None where they are something else by name or number.
+
+    Args:
+        name: Of the values. Positions of beats, say, are no track.
+        values: As for `as_track`.
+        recorded_s: Length of the recording, which the track has to fit.
+        late_s: As for `as_track`.
+    """
+    if not POSITION_WORDS.isdisjoint(plain(name).split()):
+        return None
+    track = as_track(values, late_s=late_s, fs_hz=1.0)
     shortest_s = SHORTEST_TRACK * recorded_s - TRACK_ENDS_S
-    return shortest_s <= len(track.values) <= recorded_s + TRACK_ENDS_S
+    return track if shortest_s <= len(track.values) <= recorded_s + TRACK_ENDS_S else None
