@@ -3,8 +3,8 @@
     python scripts/pretrain_on_recordings.py --url http://127.0.0.1:8000 \
         --job bidmc-10s:ten_seconds:4 --job bidmc-600s:ssl_pretraining:3 --out report
 
-Each job is DATASET:PRESET:EPOCHS. Jobs run one after another; every encoder is downloaded and embeds
-the windows given with --embed (a .npy file of shape (windows, samples)); a table in Markdown and a
+Each job is DATASET:PRESET:EPOCHS. Jobs run one after another; every encoder is downloaded and
+embeds the windows given with --embed (a .npy file of shape (windows, samples)); a table in Markdown and a
 picture of the loss curves are written to --out.
 """
 
@@ -105,17 +105,24 @@ def run_job(
 def table(outcomes: list[Outcome]) -> str:
     """The figures of every job, as Markdown."""
     lines = [
-        "| dataset | steps | minutes | windows/s | val loss | explained variance | effective rank "
-        "| peak memory | embed, ms a window |",
+        "| dataset | steps | minutes | windows/s | val loss | explained variance "
+        "| effective rank | peak memory | embed, ms a window |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for outcome in outcomes:
         progress, val = outcome.job.progress, outcome.last_val
-        lines.append(
-            f"| {outcome.dataset} | {progress.step} | {outcome.train_seconds / 60:.1f} "
-            f"| {progress.windows_per_s:.1f} | {val['total']:.3f} | {val['explained_variance']:.3f} "
-            f"| {val['effective_rank']:.0f} | {outcome.peak_memory_mb} MB | {outcome.embed_ms:.0f} |"
-        )
+        cells = [
+            outcome.dataset,
+            progress.step,
+            f"{outcome.train_seconds / 60:.1f}",
+            f"{progress.windows_per_s:.1f}",
+            f"{val['total']:.3f}",
+            f"{val['explained_variance']:.3f}",
+            f"{val['effective_rank']:.0f}",
+            f"{outcome.peak_memory_mb} MB",
+            f"{outcome.embed_ms:.0f}",
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
