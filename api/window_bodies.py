@@ -7,6 +7,7 @@ hold. An item of a list that is no window becomes the reason why, so that its ne
 import base64
 import binascii
 import io
+import tokenize
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,13 @@ JSON = "application/json"
 RAW = "application/octet-stream"
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
+
+DAMAGED_HEADER = (
+    *(ValueError, TypeError, SyntaxError, MemoryError, RecursionError),  # of ast.literal_eval
+    KeyError,  # an unknown version
+    tokenize.TokenError,
+)
+"""What NumPy raises on a header that it cannot read: it is parsed as a Python literal."""
 
 Rate = Annotated[float, Field(ge=1, le=10_000, description="Sampling rate of the windows, Hz.")]
 
@@ -120,7 +128,7 @@ def read_npy(body: bytes) -> list[Window]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, dtype = read_header(stream)
-    except (ValueError, KeyError, SyntaxError, TypeError) as error:
+    except DAMAGED_HEADER as error:
         raise unusable(f"body: no .npy file of version 1 or 2: {error}") from error
     if dtype.kind not in "fiu" or len(shape) not in (1, 2):
         raise unusable(

@@ -1,0 +1,28 @@
+"""A running service per test, or one for a module's tests that only look."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_service import Service, serving, settings_in
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service of the test's own."""
+    with serving(settings_in(tmp_path)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def best_folder(encoder_folder: Path) -> Path:
+    """A checkpoint folder of an untrained encoder, as a real run writes it."""
+    return (encoder_folder / "best").resolve()
+
+
+@pytest.fixture(scope="module")
+def trained(best_folder: Path) -> Iterator[tuple[Service, str]]:
+    """A service with one encoder, and its job's id; for tests that change nothing."""
+    with tempfile.TemporaryDirectory() as folder, serving(settings_in(Path(folder))) as service:
+        yield service, service.trained(best_folder).id

@@ -1,0 +1,283 @@
+"""Embeddings over every wire format, and every way to ask for them wrongly."""
+
+import base64
+import io
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+from live_service import Service
+
+RAW = "application/octet-stream"
+NPY = "application/x-npy"
+ARROW = "application/vnd.apache.arrow.stream"
+FS_HZ = 125
+
+Trained = tuple[Service, str]
+
+
+def pulse(bpm: float = 72, samples: int = 1250) -> np.ndarray:
+    return np.sin(2 * np.pi * bpm / 60 * np.arange(samples) / FS_HZ).astype("<f4")
+
+
+def post(trained: Trained, content: bytes, content_type: str, **params: Any) -> httpx.Response:
+    service, job_id = trained
+    accept = params.pop("accept", "application/json")
+    return service.http.post(
+        "/v1/embeddings",
+        params={"model": job_id, **params},
+        content=content,
+        headers={"Content-Type": content_type, "Accept": accept},
+    )
+
+
+def post_json(trained: Trained, windows: Any, **members: Any) -> httpx.Response:
+    service, job_id = trained
+    return service.http.post("/v1/embeddings", json={"model": job_id, "input": windows} | members)
+
+
+def npy_bytes(array: np.ndarray, *, allow_pickle: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=allow_pickle)
+    return buffer.getvalue()
+
+
+def npy_of_shape(shape: tuple[int, ...]) -> bytes:
+    """A header without the data that it announces."""
+    buffer = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+def arrow_bytes(columns: dict[str, Any], compression: str | None = None) -> bytes:
+    table, sink = pa.table(columns), pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def embedding_of(answer: httpx.Response) -> np.ndarray:
+    assert answer.status_code == 200, answer.text
+    match answer.headers["content-type"]:
+        case "application/octet-stream":
+            return np.frombuffer(answer.content, "<f4").reshape(-1, 512)
+        case "application/x-npy":
+            return np.load(io.BytesIO(answer.content))
+        case "application/vnd.apache.arrow.stream":
+            table = pa.ipc.open_stream(answer.content).read_all()
+            return np.stack(table["embedding"].to_numpy())
+        case _:
+            rows = [item["embedding"] for item in answer.json()["data"]]
+            if isinstance(rows[0], str):
+                return np.stack([np.frombuffer(base64.b64decode(row), "<f4") for row in rows])
+            return np.asarray(rows, np.float32)
+
+
+def test_a_window_has_the_same_embedding_through_every_wire_format(trained: Trained):
+    window = pulse()
+    text = base64.b64encode(window.tobytes()).decode()
+    answers = [
+        post_json(trained, [window.tolist()]),
+        post_json(trained, window.tolist()),
+        post_json(trained, text),
+        post_json(trained, [text], encoding_format="base64"),
+        post(trained, window.tobytes(), RAW),
+        post(trained, window.tobytes(), RAW, accept=RAW),
+        post(trained, npy_bytes(window), NPY, accept=NPY),
+        post(trained, npy_bytes(window[None].astype(">f8")), NPY, accept=RAW),
+        post(trained, arrow_bytes({"signal": [window]}), ARROW, accept=ARROW),
+    ]
+
+    embeddings = [embedding_of(answer) for answer in answers]
+
+    assert embeddings[0].shape == (1, 512)
+    assert np.isfinite(embeddings[0]).all()
+    for other in embeddings[1:]:
+        np.testing.assert_array_equal(other, embeddings[0])
+
+
+def test_windows_come_back_in_their_order_though_their_lengths_differ(trained: Trained):
+    windows = [pulse(60), pulse(90, 2500), pulse(120)]
+
+    together = embedding_of(
+        post(trained, arrow_bytes({"signal": windows, "name": ["a", "b", "c"]}), ARROW)
+    )
+
+    alone = [embedding_of(post(trained, window.tobytes(), RAW))[0] for window in windows]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
+
+
+def test_another_rate_is_resampled_to_the_encoders(trained: Trained):
+    slow = np.sin(2 * np.pi * 1.2 * np.arange(640) / 64).astype("<f4")
+
+    resampled = embedding_of(post(trained, slow.tobytes(), RAW, fs_hz=64))[0]
+
+    same = embedding_of(post(trained, pulse().tobytes(), RAW))[0]
+    other = embedding_of(post(trained, pulse(150).tobytes(), RAW))[0]
+    assert np.linalg.norm(resampled - same) < np.linalg.norm(resampled - other) / 3
+
+
+def test_the_answer_says_which_encoder_was_used(trained: Trained):
+    service, job_id = trained
+    (model,) = service.http.get("/v1/models").json()["data"]
+
+    answer = post_json(trained, [pulse().tolist()])
+
+    assert answer.json()["encoder_sha256"] == model["sha256"]
+    assert (answer.json()["model"], answer.json()["dim"]) == (job_id, 512)
+    assert 0 <= answer.json()["data"][0]["quality"] <= 1
+    assert answer.headers["x-encoder-sha256"] == model["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([None] * 1250, "not finite: 1250 of 1250"),
+        ([1e300] * 1250, "not finite"),
+        ([1.0] * 1250, "flat"),
+        ([0.0, 1.0], "too short: 2 samples"),
+        (["ab"], "expected a list of numbers"),
+        ([[1.0, 2.0]], "lists in a list"),
+        (7, "expected a list of numbers or a base64 text, got int"),
+        ("?", "base64"),
+        ("QUJD", "4 bytes a sample, got 3"),
+    ],
+)
+def test_a_bad_item_is_refused_by_itself(trained: Trained, bad: Any, message: str):
+    answer = post_json(trained, [pulse().tolist(), bad, pulse(90).tolist()])
+
+    items = answer.json()["data"]
+    assert answer.status_code == 200
+    assert [item["index"] for item in items] == [0, 1, 2]
+    assert ["embedding" in item for item in items] == [True, False, True]
+    assert items[1]["error"]["code"] == "window_invalid"
+    assert message in items[1]["error"]["message"]
+
+
+def test_a_binary_answer_is_refused_for_one_bad_window_which_it_names(trained: Trained):
+    windows = np.stack([pulse(), np.zeros(1250, "<f4")])
+
+    answer = post(trained, windows.tobytes(), RAW, windows=2, accept=RAW)
+
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "window_invalid"
+    assert answer.json()["detail"].startswith("window 1: flat")
+    assert [error["index"] for error in answer.json()["errors"]] == [1]
+
+
+def test_a_request_without_any_good_window_is_refused(trained: Trained):
+    answer = post_json(trained, [[0.0] * 1250])
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "window_invalid")
+
+
+def test_a_window_of_more_than_an_hour_is_refused(trained: Trained):
+    answer = post(trained, pulse(72, 4000).tobytes(), RAW, fs_hz=1)
+
+    assert "too long: 4000 s" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "params", "message"),
+    [
+        (b"", RAW, {}, "0 bytes"),
+        (b"12345", RAW, {}, "5 bytes are not 1 windows"),
+        (bytes(4000), RAW, {"windows": 3}, "4000 bytes are not 3 windows"),
+        (b"no array", NPY, {}, "no .npy file"),
+        (npy_bytes(np.array([{}]), allow_pickle=True), NPY, {}, "expected an array of numbers"),
+        (npy_bytes(np.zeros((1, 2, 3))), NPY, {}, "of shape (1, 2, 3)"),
+        (npy_bytes(np.zeros((0, 1250))), NPY, {}, "0 bytes of data"),
+        (npy_bytes(np.zeros((2, 9)))[:-8], NPY, {}, "136 bytes of data are not an array of shape"),
+        (npy_bytes(np.zeros(9)).replace(b"(9,), }", b"(9,), ("), NPY, {}, "no .npy file"),
+        (npy_of_shape((10**12, 1250)), NPY, {}, "0 bytes of data are not an array of shape"),
+        (b"no stream", ARROW, {}, "no Arrow stream"),
+        (arrow_bytes({"signal": [[1.0, 2.0]]})[:150], ARROW, {}, "no Arrow stream"),
+        (arrow_bytes({"signal": [1.0, 2.0]}), ARROW, {}, "expected a column 'signal'"),
+        (arrow_bytes({"a": [[1.0]], "b": [[1.0]]}), ARROW, {}, "expected a column 'signal'"),
+        (arrow_bytes({"signal": pa.array([], pa.list_(pa.float32()))}), ARROW, {}, "no rows"),
+        (arrow_bytes({"signal": [[1.0] * 5000]}, "zstd"), ARROW, {}, "compressed"),
+        (
+            arrow_bytes({"signal": [[1.0]], "name": pa.array(["a"]).dictionary_encode()}),
+            ARROW,
+            {},
+            "dictionary-encoded",
+        ),
+    ],
+)
+def test_a_body_that_is_not_what_its_type_says_is_refused(
+    trained: Trained, content: bytes, content_type: str, params: dict[str, Any], message: str
+):
+    answer = post(trained, content, content_type, **params)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "body_invalid")
+    assert message in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        (b"{", "body"),
+        (b"[]", "body"),
+        (b"{}", "body.input"),
+        (b'{"input": [[1]], "fs_hz": 0}', "body.fs_hz"),
+        (b'{"input": [[1]], "fs": 125}', "body.fs"),
+        (b'{"input": [[1]], "encoding_format": "hex"}', "body.encoding_format"),
+    ],
+)
+def test_json_of_another_shape_is_refused_by_its_path(trained: Trained, content: bytes, path: str):
+    answer = post(trained, content, "application/json")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+    assert path in [error["path"].removesuffix(".list[any]") for error in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize("given", [[], ""])
+def test_an_empty_input_is_refused(trained: Trained, given: Any):
+    answer = post_json(trained, given)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "body_invalid")
+
+
+@pytest.mark.parametrize("parameters", [{"fs_hz": 0}, {"fs_hz": "nan"}, {"windows": 0}])
+def test_impossible_parameters_are_refused(trained: Trained, parameters: dict[str, Any]):
+    answer = post(trained, pulse().tobytes(), RAW, **parameters)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-npz"])
+def test_another_content_type_is_refused_with_those_that_are_taken(
+    trained: Trained, content_type: str
+):
+    answer = post(trained, b"1", content_type)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert RAW in answer.json()["detail"]
+
+
+def test_an_answer_that_cannot_be_given_is_refused(trained: Trained):
+    answer = post(trained, pulse().tobytes(), RAW, accept="text/html, application/json;q=0")
+
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+
+
+def test_the_most_wanted_type_is_answered(trained: Trained):
+    accept = f"text/html, application/json;q=0.5, {NPY};q=0.9, */*;q=0.1"
+
+    answer = post(trained, pulse().tobytes(), RAW, accept=accept)
+
+    assert answer.headers["content-type"] == NPY
+
+
+@pytest.mark.parametrize("model", ["nobody", "job_0123", "../../etc", "a\x00b", "default", ""])
+def test_an_unknown_model_is_refused(trained: Trained, model: str):
+    service, _ = trained
+
+    answer = service.http.post("/v1/embeddings", json={"model": model, "input": [[1.0]]})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
