@@ -4,8 +4,8 @@
         --job bidmc-10s:ten_seconds:4 --job bidmc-600s:ssl_pretraining:3 --out report
 
 Each job is DATASET:PRESET:EPOCHS. Jobs run one after another; every encoder is downloaded and
-embeds the windows given with --embed (a .npy file of shape (windows, samples)); a table in Markdown and a
-picture of the loss curves are written to --out.
+embeds the windows given with --embed (a .npy file of shape (windows, samples)); a table in
+Markdown and a picture of the loss curves are written to --out.
 """
 
 import argparse
