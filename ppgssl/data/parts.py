@@ -85,7 +85,8 @@ class WorkFolder:
         """Create the folder, or continue in one that has the same plan.
 
         Raises:
-            DatasetError: An unfinished preparation with other settings or recordings is there.
+            DatasetError: An unfinished preparation with other settings or recordings is there, or
+                the folder cannot be written.
         """
         path = self.path / PLAN_NAME
         if path.exists():
@@ -98,8 +99,13 @@ class WorkFolder:
                     "another folder"
                 )
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(path, plan)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(path, plan)
+        except OSError as error:
+            raise DatasetError(
+                f"{self.path.parent} cannot be written ({error.strerror}); choose another folder"
+            ) from error
 
     def rows_path(self, index: int) -> Path:
         """The windows of a recording."""

@@ -373,6 +373,13 @@ def test_a_folder_with_other_parquet_files_is_not_written_into(tmp_path: Path):
         prepared(many_refs(2), tmp_path)
 
 
+def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(DatasetError, match="cannot be written"):
+        prepared(many_refs(2), tmp_path / "file" / "out")
+
+
 def test_progress_counts_recordings_windows_and_seconds(tmp_path: Path):
     seen: list[PrepareProgress] = []
     refs = [*many_refs(2), made_ref(pulse(3), "short"), made_ref(pulse(3), "bad", damage="broken")]
