@@ -12,7 +12,7 @@ from api.embedder import Embedder
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import ApiKeyMiddleware, BodyLimitMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
-from api.routes import checkpoints, datasets, embeddings, health, jobs, losses, models
+from api.routes import checkpoints, datasets, embeddings, events, health, jobs, logs, losses, models
 from ppgssl import __version__
 from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.settings import Settings
@@ -59,6 +59,6 @@ def _v1(settings: Settings) -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
     needs_key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
     v1 = APIRouter(prefix="/v1", dependencies=needs_key)
-    for group in (jobs, losses, checkpoints, embeddings, models, datasets):
+    for group in (jobs, losses, events, logs, checkpoints, embeddings, models, datasets):
         v1.include_router(group.router)
     return v1
