@@ -16,8 +16,8 @@ CAPPED = re.compile(r"(\d+(?:\.\d+)?)\s*\+")
 # Lists of where something is: one value per event, not per second.
 POSITION_WORDS = frozenset({"sample", "samples", "index", "peaks", "onsets", "beats", "times"})
 
-# A track may lack its end (a device that stops early) or hold both ends of the recording's time.
-SHORTEST_TRACK = 0.9
+# A track may begin or end somewhat before or after the recording (a device of its own).
+SHORTEST_TRACK, LONGEST_TRACK = 0.9, 1.1
 TRACK_ENDS_S = 2.0
 
 
@@ -93,4 +93,5 @@ def as_track_per_second(
         return None
     track = as_track(values, late_s=late_s, fs_hz=1.0)
     shortest_s = SHORTEST_TRACK * recorded_s - TRACK_ENDS_S
-    return track if shortest_s <= len(track.values) <= recorded_s + TRACK_ENDS_S else None
+    longest_s = LONGEST_TRACK * recorded_s + TRACK_ENDS_S
+    return track if shortest_s <= len(track.values) <= longest_s else None
