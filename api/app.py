@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
@@ -12,7 +11,19 @@ from api.embedder import Embedder
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import ApiKeyMiddleware, BodyLimitMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
-from api.routes import checkpoints, datasets, embeddings, events, health, jobs, logs, losses, models
+from api.routes import (
+    checkpoints,
+    dashboard,
+    datasets,
+    embeddings,
+    events,
+    health,
+    jobs,
+    logs,
+    losses,
+    models,
+    presets,
+)
 from ppgssl import __version__
 from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.settings import Settings
@@ -22,8 +33,6 @@ DESCRIPTION = """Pretrain self-supervised PPG encoders and embed with them.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists come in pages:
 `limit` and `after` in, `data`, `has_more` and `next` out. Times are RFC 3339 in UTC."""
-
-STATIC = Path(__file__).parent / "static"
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(_v1(settings))
+    app.include_router(dashboard.router)
+    app.mount("/static", dashboard.STATIC_FILES)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     if settings.api_key is not None:
@@ -59,6 +70,6 @@ def _v1(settings: Settings) -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
     needs_key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
     v1 = APIRouter(prefix="/v1", dependencies=needs_key)
-    for group in (jobs, losses, events, logs, checkpoints, embeddings, models, datasets):
+    for group in (jobs, losses, events, logs, checkpoints, embeddings, models, datasets, presets):
         v1.include_router(group.router)
     return v1

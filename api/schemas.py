@@ -106,6 +106,7 @@ class JobRead(BaseModel):
     warnings: list[str]
     error: ErrorRead | None
     metadata: dict[str, Any]
+    last_event: int = Field(description="Number of its newest event, to watch on from.")
 
     @classmethod
     def of(cls, job: Job, now: datetime) -> Self:
