@@ -69,8 +69,8 @@ def rate_of_times(times: npt.NDArray[Any], name: str, where: object) -> float:
         row = int(np.flatnonzero(~np.isfinite(seconds))[0])
         raise RecordingError(f"{where}: the time of sample {row} is missing")
 
-    recorded_s = float(seconds[-1])
-    step_s = recorded_s / (len(seconds) - 1)
+    at = np.arange(len(seconds)) - (len(seconds) - 1) / 2
+    step_s = float(at @ seconds / (at @ at))  # of the straight line through all times
     if step_s <= 0:
         raise RecordingError(f"{where}: the times in {name!r} do not increase")
     if step_s > 1 / LOWEST_FS_HZ:
@@ -78,9 +78,9 @@ def rate_of_times(times: npt.NDArray[Any], name: str, where: object) -> float:
             f"{where}: the times in {name!r} are {step_s:g} s apart, which is no PPG; if their "
             f"unit is not seconds, name it in the header, as in {name.strip() or 'time'}_ms"
         )
-    _check_even(seconds, step_s, where)
+    _check_even(seconds, at, step_s, where)
     whole_hz = round(1 / step_s)
-    is_whole = abs(recorded_s * whole_hz - (len(seconds) - 1)) < 0.5
+    is_whole = abs(step_s * whole_hz - 1) * len(seconds) < 0.5
     return float(whole_hz) if is_whole else 1 / step_s
 
 
@@ -100,12 +100,15 @@ def _unit(name: str, first: float) -> float:
     return (named or by_size or [1.0])[0]
 
 
-def _check_even(seconds: npt.NDArray[np.float64], step_s: float, where: object) -> None:
-    off = np.abs(seconds - step_s * np.arange(len(seconds)))
-    worst = int(off.argmax())
-    if off[worst] > step_s:
+def _check_even(
+    seconds: npt.NDArray[np.float64], at: npt.NDArray[Any], step_s: float, where: object
+) -> None:
+    off = np.abs(seconds - seconds.mean() - step_s * at)
+    if off.max() > step_s:
+        steps = np.diff(seconds)
+        worst = int(np.abs(steps - step_s).argmax())
         raise RecordingError(
-            f"{where}: the samples are not evenly spaced: at {1 / step_s:.4g} Hz on average, "
-            f"sample {worst} is {off[worst]:.3g} s off its place; resample them to a steady rate, "
-            "or cut the file where samples are missing"
+            f"{where}: the samples are not evenly spaced: {step_s:.4g} s apart on average, and "
+            f"sample {worst + 1} {steps[worst]:.4g} s after the one before it; resample them to a "
+            "steady rate, or cut the file where samples are missing"
         )
