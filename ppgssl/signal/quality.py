@@ -9,8 +9,8 @@ Axes used in this file:
 import numpy as np
 import numpy.typing as npt
 
-LONGEST_CONSTANT_SHARE = 0.25  # of a stretch, and at least two seconds
-LONGEST_CONSTANT_S = 2.0
+CONSTANT_SHARE = 0.25  # of a stretch may be constant, counting what lasts
+CONSTANT_RUN_S = 2.0  # at least this long: a slow beat does not
 CLIPPED_SHARE = 0.10  # of a stretch may lie on plateaus at the ends of its range
 CLIPPED_RUN_S = 0.05  # a plateau is at least this long: a peak is not
 
@@ -24,7 +24,8 @@ def find_fault(x: npt.NDArray[np.floating], fs_hz: float) -> str | None:
     """Why a stretch (T,) is unusable: `missing`, `flat` or `saturated`; None where it is not.
 
     Missing: a sample is not finite. Saturated: a tenth of the samples lie on plateaus at the ends
-    of the range. Flat: no variation, or constant for two seconds and a quarter of the stretch.
+    of the range. Flat: no variation, or a quarter of the stretch in constant runs of two seconds
+    or more.
     """
     if not np.isfinite(x).all():
         return "missing"
@@ -35,13 +36,13 @@ def find_fault(x: npt.NDArray[np.floating], fs_hz: float) -> str | None:
     values = x[starts]
     clipped = ((values == low) | (values == high)) & (lengths >= CLIPPED_RUN_S * fs_hz)
     on_both_ends = len(np.unique(values[clipped])) == 2
-    longest = int(lengths.argmax())
-    is_long = lengths[longest] >= max(LONGEST_CONSTANT_SHARE * len(x), LONGEST_CONSTANT_S * fs_hz)
-    if is_long and not on_both_ends:
+    constant = lengths[lengths >= CONSTANT_RUN_S * fs_hz].sum()
+    is_constant = 0 < constant >= CONSTANT_SHARE * len(x)
+    if is_constant and not on_both_ends:
         return "flat"
     if lengths[clipped].sum() > CLIPPED_SHARE * len(x) and clipped.sum() > 1:
         return "saturated"
-    return "flat" if is_long else None
+    return "flat" if is_constant else None
 
 
 def fill_gaps(
@@ -69,7 +70,8 @@ def signal_quality(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
 
     How much the pulse band repeats itself after one beat (autocorrelation), times the root of the
     share of power in that band. Stretches of ten seconds are scored alone and averaged. An
-    irregular rhythm scores lower than a regular one of the same cleanliness.
+    irregular rhythm scores lower than a regular one of the same cleanliness; a window too short for
+    two beats scores 0.
 
     Args:
         x: Windows (..., T) in any unit; finite.
@@ -100,7 +102,7 @@ def _score(stretches: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
     first = round(LAGS_S[0] * fs_hz)
     last = min(round(LAGS_S[1] * fs_hz), samples // 2)
     zero = np.maximum(correlation[..., :1] / taper[0], np.finfo(np.float64).tiny)
-    repeats = (correlation[..., first:last] / taper[first:last] / zero).max(axis=-1)
+    repeats = (correlation[..., first:last] / taper[first:last] / zero).max(axis=-1, initial=0)
     periodicity = (repeats - NOISE_PERIODICITY) / (PULSE_PERIODICITY - NOISE_PERIODICITY)
     return np.clip(periodicity, 0, 1) * np.sqrt(share)
 

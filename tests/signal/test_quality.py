@@ -39,6 +39,12 @@ def test_each_fault_has_its_name(x: np.ndarray, fault: str):
     assert find_fault(x, FS_HZ) == fault
 
 
+def test_flat_lines_are_added_up_over_a_window():
+    lost_contact = np.concatenate([pulses(), np.zeros(625)] * 4)  # 5 of every 15 seconds
+
+    assert find_fault(lost_contact, FS_HZ) == "flat"
+
+
 def test_coarse_steps_and_a_short_plateau_are_no_fault():
     assert find_fault(np.round(20 * pulses()) / 20, FS_HZ) is None
     assert find_fault(np.where(np.arange(1250) < 100, 0.1, pulses()), FS_HZ) is None
@@ -68,6 +74,10 @@ def test_clean_pulses_score_near_one_at_any_rate_and_length(bpm: float, seconds:
 @pytest.mark.parametrize("seconds", [5, 10, 60])
 def test_noise_scores_near_zero(seconds: float):
     assert signal_quality(noise(seconds), FS_HZ) < 0.15
+
+
+def test_a_window_too_short_for_two_beats_scores_zero():
+    np.testing.assert_array_equal(signal_quality(np.ones((3, 1)) * pulses(seconds=0.4), FS_HZ), 0)
 
 
 def test_quality_falls_with_noise_and_ignores_gain_and_offset():
