@@ -72,7 +72,7 @@ def simulate_recording(
         seed: The same seed gives the same recording.
         minutes: Length.
         fs_hz: Sampling rate, Hz.
-        heart_rate_bpm: Mean heart rate; beats come at it exactly on average.
+        heart_rate_bpm: Mean heart rate, exact over the recording.
         resp_rate_bpm: Mean respiration rate.
         rhythm: Regular, atrial fibrillation (irregular), or with early beats and pauses.
         snr_db: Pulse power against white noise, dB.
@@ -146,7 +146,7 @@ def _beat_times(
     rhythm: Rhythm,
     breath: _Breathing,
 ) -> Samples:
-    """Onsets of beats from before the start until after the end."""
+    """Onsets of beats from before the start until after the end, at the rate in between."""
     count = int((seconds + 2 * LEAD_S) * rate_bpm / 60) + 4
     if rhythm == "af":
         interval = generator.lognormal(0, 0.22, size=count)
@@ -159,9 +159,10 @@ def _beat_times(
         early = np.flatnonzero(generator.random(count - 1) < 0.06)
         interval[early] *= 0.62
         interval[early + 1] *= 1.35
-    interval = interval.clip(0.4, 2.5)
-    interval *= 60 / rate_bpm / interval.mean()
-    return np.cumsum(interval) - LEAD_S - interval[0]
+    onset = np.cumsum(interval.clip(0.4, 2.5))
+    lead, within = LEAD_S * rate_bpm / 60, seconds * rate_bpm / 60
+    start, stop = np.interp([lead, lead + within], np.arange(count), onset)
+    return (onset - start) * seconds / (stop - start)
 
 
 def _pulse(time_s: Samples, beat_s: Samples, heights: Samples) -> Samples:

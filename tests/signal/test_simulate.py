@@ -14,16 +14,16 @@ from ppgssl.signal.simulate import RHYTHMS, simulate_recording
 def test_the_heart_rate_asked_for_is_the_heart_rate_of_the_beats(rate_bpm: float, rhythm: str):
     simulated = simulate_recording(1, minutes=5, heart_rate_bpm=rate_bpm, rhythm=rhythm)
 
-    assert len(simulated.beat_s) / 5 == pytest.approx(rate_bpm, rel=0.02)
+    assert len(simulated.beat_s) == pytest.approx(5 * rate_bpm, abs=1)
     assert simulated.hr_bpm.mean() == pytest.approx(rate_bpm, rel=0.02)
 
 
-def test_a_72_bpm_recording_measures_72_bpm():
-    simulated = simulate_recording(
-        2, minutes=4, heart_rate_bpm=72, rhythm="sinus", artefacts_per_hour=0
-    )
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("minutes", [1, 10])
+def test_a_72_bpm_recording_measures_72_bpm(seed: int, minutes: int):
+    simulated = simulate_recording(seed, minutes=minutes, heart_rate_bpm=72, rhythm="sinus")
 
-    assert heart_rate_bpm(simulated.signal, 125.0) == pytest.approx(72, abs=2)
+    assert heart_rate_bpm(simulated.signal, 125.0) == pytest.approx(72, abs=1)
 
 
 def test_the_label_of_each_minute_is_what_the_spectrum_finds_there():
