@@ -46,6 +46,7 @@ GENERIC_NAMES = (
     "samples",
     "data",
     "x",
+    "arr 0",  # an array that was saved without a name
 )
 
 RECORDING_NAMES = ("recording_id", "recording", "record_id", "record")

@@ -117,7 +117,7 @@ def _given_rate(options: ReadOptions, is_window: bool) -> float | None:
 def _signal_name(
     arrays: Mapping[str, tuple[Shape, np.dtype[Any]]], wanted: str | None, path: Path
 ) -> str:
-    names = [name for name, (shape, _) in arrays.items() if shape]
+    names = [name for name, (shape, _) in arrays.items() if shape] or list(arrays)
     if len(names) == 1 and wanted is None:
         return names[0]
     return names[find_channel(names, wanted, path)]
