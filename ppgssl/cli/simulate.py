@@ -12,8 +12,10 @@ from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
 def simulate_command(
     out: Annotated[Path, typer.Option(help="Folder for one Parquet file per subject.")],
     subjects: Annotated[int, typer.Option(min=1, help="Number of subjects.")],
-    minutes: Annotated[float, typer.Option(min=0.1, help="Length of each recording.")],
-    fs: Annotated[float, typer.Option(min=20.0, help="Sampling rate, Hz.")] = 125.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=1440, help="Length of each recording, at most a day.")
+    ],
+    fs: Annotated[float, typer.Option(min=20, max=1000, help="Sampling rate, Hz.")] = 125.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same files.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

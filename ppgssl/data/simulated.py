@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ppgssl.errors import RecordingError
 from ppgssl.signal.simulate import simulate_recording
 
 
@@ -32,12 +33,21 @@ def write_simulated(
         fs_hz: Sampling rate, Hz.
         seed: Of everything.
         on_subject: Called with each file once it is written.
+
+    Raises:
+        RecordingError: The folder cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for number in range(subjects):
         path = out / f"sim-{number:04d}.parquet"
-        pq.write_table(_recording_table(number, minutes, fs_hz, seed), path)
+        recording = _recording_table(number, minutes, fs_hz, seed)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            pq.write_table(recording, path)
+        except OSError as error:
+            raise RecordingError(
+                f"{out} cannot be written ({error.strerror}); choose another folder"
+            ) from error
         paths.append(path)
         on_subject(path)
     return paths
