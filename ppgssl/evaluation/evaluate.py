@@ -22,9 +22,11 @@ from ppgssl.evaluation.probes import (
     score,
 )
 from ppgssl.inference.encoder import PpgEncoder
+from ppgssl.signal.rates import heart_rate_bpm
 
 FEWEST_SUBJECTS = 5
 MOST_CLASSES = 12  # a text label with more values is an identifier, not a class
+HEART_RATE_LABELS = ("hr_bpm", "pulse_bpm", "device_hr_bpm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Evaluation:
 def evaluate(encoder: PpgEncoder, data: LabelledWindows, labels: Sequence[str] = ()) -> Evaluation:
     """Probe an encoder's embeddings, log-spectrum features and the mean.
 
+    A heart rate is also estimated the classical way, by the spectrum's peak, without any probe.
+
     Args:
         encoder: The frozen encoder.
         data: Labelled windows.
@@ -73,13 +77,18 @@ def evaluate(encoder: PpgEncoder, data: LabelledWindows, labels: Sequence[str] =
         "log_spectrum": log_spectrum(signal, data.fs_hz),
         "mean": np.zeros((len(usable), 1), dtype=np.float32),
     }
+    peaks = heart_rate_bpm(signal, data.fs_hz)
     names = labels or [name for name in data.labels if _obstacle(data, name) is None]
     reports: list[LabelReport] = []
     for name in names:
         obstacle = _obstacle(data, name)
         if obstacle is not None:
             raise InputError(f"label {name!r} cannot be probed: {obstacle}")
-        reports.append(_probe(name, data.labels[name][usable], data.subjects[usable], features))
+        values, subjects = data.labels[name][usable], data.subjects[usable]
+        report = _probe(name, values, subjects, features)
+        if name in HEART_RATE_LABELS:
+            report.scores["spectral_peak"] = _score_regression(values, peaks, subjects)
+        reports.append(report)
     if not reports:
         raise InputError(
             f"no label can be probed; the data has {', '.join(data.labels) or 'none'}, and a label "
@@ -117,10 +126,7 @@ def _probe(
             scores[representation] = {"auroc": score(auroc, values, probabilities, subjects)}
         else:
             predicted = cross_validated_ridge(matrix[known], values, subjects)
-            scores[representation] = {
-                "mae": score(mean_absolute_error, values, predicted, subjects),
-                "pearson_r": score(pearson_r, values, predicted, subjects),
-            }
+            scores[representation] = _score_regression(values, predicted, subjects)
     return LabelReport(
         label=name,
         task="classification" if is_text else "regression",
@@ -128,6 +134,17 @@ def _probe(
         subjects=len(np.unique(subjects)),
         scores=scores,
     )
+
+
+def _score_regression(
+    values: np.ndarray, predicted: np.ndarray, subjects: np.ndarray
+) -> dict[str, Score]:
+    known = _known(values)
+    values, predicted, subjects = values[known], predicted[known], subjects[known]
+    return {
+        "mae": score(mean_absolute_error, values, predicted, subjects),
+        "pearson_r": score(pearson_r, values, predicted, subjects),
+    }
 
 
 def _is_text(values: np.ndarray) -> bool:
