@@ -1,0 +1,142 @@
+// The dashboard: routes by the address's hash, one view at a time, each with its own polling.
+
+import { apiKey, get, pause, Problem } from "./service.js";
+import { badge, card, facts, field, h, percent, row, table, time, update } from "./elements.js";
+import { number } from "./chart.js";
+import { showJob } from "./job.js";
+import { submitForm } from "./submit.js";
+
+const main = document.getElementById("main");
+const link = document.getElementById("link");
+const REFRESH_MS = 2000;
+const PAGE = 20;
+
+// ------------------------------------------------------------------------------------------ views
+
+async function showJobs(signal) {
+  let limit = PAGE;
+  const list = h("div");
+  const more = h("button", { hidden: true, onclick: () => { limit += PAGE; refresh(); } }, "Show more");
+  const form = submitForm((job) => { location.hash = `#/jobs/${job.id}`; });
+  main.replaceChildren(h("h1", {}, "Jobs"), form, h("section", { class: "card", "aria-label": "Jobs" }, list, more));
+
+  async function refresh() {
+    const { data, has_more } = await get(`/v1/jobs?limit=${limit}`, signal);
+    more.hidden = !has_more;
+    update(list, data.length ? jobsTable(data) : h("p", { class: "dim" }, "No jobs yet. Submit one above, or with ",
+      h("code", {}, "ppgssl jobs submit"), "."));
+  }
+  await repeat(refresh, signal);
+}
+
+const jobsTable = (jobs) =>
+  table(["Job", "Status", "Progress", "Best validation loss", "Dataset", "Submitted"], jobs.map((job) => row(
+    h("a", { href: `#/jobs/${job.id}` }, job.name ?? job.id),
+    badge(job.status),
+    job.progress ? h("span", {}, h("progress", { value: job.progress.fraction, max: 1, "aria-label": "progress" }),
+      `${percent(job.progress.fraction)}, epoch ${job.progress.epoch}/${job.progress.epochs}`) : "–",
+    h("span", { class: "number" }, number(job.best?.val_loss)),
+    job.dataset,
+    time(job.created_at),
+  )), { rowsOnPhones: true });
+
+async function showDatasets(signal) {
+  const list = h("div", { class: "card" });
+  main.replaceChildren(h("h1", {}, "Datasets"), list);
+  await repeat(async () => {
+    const { data } = await get("/v1/datasets?limit=1000", signal);
+    update(list, data.length ? data.map(datasetEntry) : h("p", { class: "dim" }, "No datasets under the data root yet. Make one with ",
+      h("code", {}, "ppgssl prepare"), "."));
+  }, signal, 10_000);
+}
+
+function datasetEntry(dataset) {
+  const name = h("h2", {}, dataset.name);
+  if (dataset.error) return h("section", {}, name, h("p", { class: "notice bad" }, dataset.error.message));
+  const rejected = Object.entries(dataset.rejected ?? {}).map(([reason, count]) => `${count} ${reason}`).join(", ");
+  return h("section", {}, name,
+    facts({
+      Window: `${number(dataset.window_samples / dataset.fs_hz)} s`,
+      Rate: `${number(dataset.fs_hz)} Hz`,
+      Training: dataset.counts.train,
+      Validation: dataset.counts.val,
+      Test: dataset.counts.test,
+      Recordings: dataset.recordings,
+      Rejected: rejected,
+    }),
+    dataset.warnings.map((warning) => h("p", { class: "notice" }, warning)));
+}
+
+async function showModels(signal) {
+  const list = h("div", { class: "card" });
+  main.replaceChildren(h("h1", {}, "Models"), list);
+  await repeat(async () => {
+    const { data } = await get("/v1/models?limit=200", signal);
+    update(list, data.length ? table(["Model", "Aliases", "Window", "Embedding", "Validation loss", "sha256"], data.map((model) => row(
+      model.checkpoint ? h("a", { href: `#/jobs/${model.id}` }, model.name ?? model.id) : model.id,
+      model.aliases.join(", ") || "–",
+      `${number(model.window_samples / model.fs_hz)} s at ${number(model.fs_hz)} Hz`,
+      String(model.embedding_dim),
+      h("span", { class: "number" }, number(model.val_loss)),
+      h("code", { title: model.sha256 }, model.sha256.slice(0, 12)),
+    )), { rowsOnPhones: true }) : h("p", { class: "dim" }, "No encoder yet: a job has one as soon as its first epoch was validated."));
+  }, signal, 10_000);
+}
+
+function askForKey() {
+  const input = h("input", { type: "password", autocomplete: "current-password", required: true });
+  const form = h("form", { onsubmit: (event) => { event.preventDefault(); apiKey.set(input.value); route(); } },
+    field("API key", input), h("div", {}, h("button", { class: "primary" }, "Open")));
+  main.replaceChildren(card("This service needs its key", h("p", { class: "dim" }, "It is kept until this tab is closed."), form));
+  input.focus();
+}
+
+// ---------------------------------------------------------------------------------------- routing
+
+/** Runs `work` now and again until the view is left; tells of a service that cannot be reached. */
+async function repeat(work, signal, ms = REFRESH_MS) {
+  while (!signal.aborted) {
+    try {
+      await work();
+      link.textContent = "";
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Problem && error.status < 500) throw error;
+      link.textContent = "The service cannot be reached; trying again";
+    }
+    await pause(ms, signal);
+    while (document.hidden && !signal.aborted) await pause(500, signal);
+  }
+}
+
+const ROUTES = [
+  [/^#\/jobs\/([\w-]+)$/, (signal, id) => showJob(main, id, signal, repeat)],
+  [/^#\/datasets$/, showDatasets],
+  [/^#\/models$/, showModels],
+  [/^/, showJobs],
+];
+
+let current = new AbortController();
+
+async function route() {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const hash = location.hash || "#/";
+  for (const anchor of document.querySelectorAll("nav a")) {
+    const isHere = anchor.hash === hash || (anchor.hash === "#/" && hash.startsWith("#/jobs"));
+    if (isHere) anchor.setAttribute("aria-current", "page");
+    else anchor.removeAttribute("aria-current");
+  }
+  const [pattern, show] = ROUTES.find(([known]) => known.test(hash));
+  try {
+    await show(signal, ...pattern.exec(hash).slice(1));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error.status === 401) askForKey();
+    else main.replaceChildren(h("p", { class: "notice bad" }, error.message));
+  }
+}
+
+addEventListener("hashchange", () => { route(); main.focus(); scrollTo(0, 0); });
+route();

@@ -1,0 +1,216 @@
+// One job: where it is, its curves as they grow, how healthy the embedding is, what it left behind.
+
+import { apiKey, get, post, save, watch } from "./service.js";
+import { ago, badge, bytes, card, duration, facts, h, percent, row, table, time, update } from "./elements.js";
+import { Chart, number } from "./chart.js";
+
+const FIRST = ["total", "mse", "ssim", "fft"];
+const MAX_POINTS = 4000;
+const LOG_LINES = 200;
+const EPOCHS_SHOWN = 12;
+const FINISHED = ["succeeded", "failed", "cancelled"];
+const CAN = {
+  pause: (job) => ["queued", "running", "stalled"].includes(job.status) && !job.requested_action,
+  resume: (job) => job.status === "paused" || (job.status === "running" && job.requested_action === "pause"),
+  cancel: (job) => !FINISHED.includes(job.status) && job.requested_action !== "cancel",
+};
+
+export async function showJob(main, id, signal, repeat) {
+  const page = new JobPage(id);
+  main.replaceChildren(...page.nodes);
+  signal.addEventListener("abort", () => page.chart.close());
+  await page.load(signal);
+  watch(id, page.job.last_event, (event) => page.take(event, signal), signal);
+  await repeat(() => page.refresh(signal), signal);
+}
+
+class JobPage {
+  constructor(id) {
+    this.id = id;
+    this.points = { train: new Map(), val: new Map() };
+    this.lastLine = 0;
+    this.head = h("div", { class: "bar" });
+    this.state = h("section", { class: "card", "aria-label": "State" });
+    this.notices = h("section", { class: "notices", "aria-label": "Notices" });
+    this.health = h("div");
+    this.files = h("div");
+    this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
+    this.nodes = [this.head, this.notices, this.state, this.chartCard(), card("Health of the embedding", this.health),
+      card("Checkpoints", this.files), card("Log", this.log)];
+  }
+
+  chartCard() {
+    const frame = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    frame.setAttribute("class", "chart");
+    frame.setAttribute("role", "img");
+    frame.setAttribute("tabindex", "0");
+    const legend = h("p", { class: "legend", "aria-live": "off" });
+    this.component = h("select", { "aria-label": "Value", onchange: () => this.draw() });
+    this.isLog = h("input", { type: "checkbox", onchange: () => this.draw() });
+    this.chart = new Chart(frame, legend);
+    return h("section", { class: "card", "aria-label": "Losses" },
+      h("div", { class: "bar" }, h("h2", {}, "Losses"),
+        h("div", { class: "tools" }, this.component, h("label", { class: "inline" }, this.isLog, "log scale"))),
+      frame, legend);
+  }
+
+  // ------------------------------------------------------------------------------------- loading
+
+  async load(signal) {
+    this.job = await get(`/v1/jobs/${this.id}`, signal); // before the losses: none falls between
+    const { data } = await get(`/v1/jobs/${this.id}/losses?max_points=${MAX_POINTS}`, signal);
+    for (const { step, epoch, split, ...values } of data) this.add({ step, epoch, split, values });
+    await this.refresh(signal);
+    this.draw();
+  }
+
+  async refresh(signal) {
+    this.job = await get(`/v1/jobs/${this.id}`, signal);
+    const { data } = await get(`/v1/jobs/${this.id}/checkpoints`, signal);
+    this.showState();
+    this.showFiles(data);
+    await this.readLog(signal);
+  }
+
+  async readLog(signal) {
+    const { data } = await get(`/v1/jobs/${this.id}/logs?tail=${LOG_LINES}&after=${this.lastLine}`, signal);
+    const text = data.map((line) => `${line.text}\n`).join("");
+    const wasAtEnd = this.log.scrollTop + this.log.clientHeight >= this.log.scrollHeight - 8;
+    if (this.lastLine) this.log.append(text);
+    else this.log.textContent = text || "Nothing written yet.";
+    this.lastLine = data.at(-1)?.line ?? this.lastLine;
+    if (wasAtEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  take(event, signal) {
+    if (event.type === "losses") {
+      for (const point of event.data.points) this.add(point);
+      this.drawSoon();
+    } else if (event.type === "progress") {
+      this.job.progress = event.data;
+      this.showState();
+    } else {
+      this.refresh(signal).catch(() => {}); // the polling tells of a service that is away
+    }
+  }
+
+  add(point) {
+    this.points[point.split]?.set(point.step, point);
+  }
+
+  // ------------------------------------------------------------------------------------- showing
+
+  showState() {
+    const { job } = this;
+    const asked = job.requested_action ? ` (${job.requested_action} requested)` : "";
+    update(this.head, h("h1", {}, job.name ?? job.id), h("div", { class: "tools" }, badge(job.status), asked));
+    if (!this.buttons) {
+      this.buttons = Object.fromEntries(Object.keys(CAN).map((action) => [action,
+        h("button", { class: action === "cancel" ? "danger" : null, onclick: () => this.ask(action) }, words(action))]));
+      this.bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
+      this.figures = h("div");
+      this.state.replaceChildren(
+        h("div", { class: "bar" }, h("h2", {}, "Progress"), h("div", { class: "actions" }, Object.values(this.buttons))),
+        this.bar, this.figures);
+    }
+    for (const [action, button] of Object.entries(this.buttons)) button.disabled = !CAN[action](job);
+    this.bar.value = job.status === "succeeded" ? 1 : job.progress?.fraction ?? 0;
+    update(this.figures, this.stateFacts());
+    update(this.notices,
+      job.error && h("p", { class: "notice bad" }, `${job.error.code}: ${job.error.message}`),
+      job.warnings.map((warning) => h("p", { class: "notice" }, warning)));
+  }
+
+  stateFacts() {
+    const { job } = this;
+    const { progress, plan, best } = job;
+    const ran = job.started_at && (new Date(job.finished_at ?? Date.now()) - new Date(job.started_at)) / 1000;
+    return facts({
+      Done: progress && percent(progress.fraction),
+      Epoch: progress && `${progress.epoch} of ${progress.epochs}`,
+      Step: progress && `${progress.step.toLocaleString("en")} of ${progress.steps.toLocaleString("en")}`,
+      "Time left": progress && !FINISHED.includes(job.status) ? duration(progress.eta_s) : null,
+      Speed: progress?.windows_per_s ? `${number(progress.windows_per_s, 3)} windows/s` : null,
+      "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
+      Dataset: job.dataset,
+      Device: plan && `${plan.device}, ${plan.precision}`,
+      Parameters: plan && `${(plan.parameters / 1e6).toFixed(2)} M`,
+      Attempt: job.attempt > 0 ? `${job.attempt} of ${job.max_attempts}` : null,
+      Ran: ran ? duration(ran) : null,
+      Submitted: ago(job.created_at),
+      Id: job.id,
+    });
+  }
+
+  async ask(action) {
+    if (action === "cancel" && !confirm("Cancel this job? It cannot be resumed.")) return;
+    try {
+      this.job = await post(`/v1/jobs/${this.id}/${action}`);
+      this.showState();
+    } catch (problem) {
+      alert(problem.message);
+    }
+  }
+
+  drawSoon() {
+    this.frame ??= requestAnimationFrame(() => { this.frame = undefined; this.draw(); });
+  }
+
+  draw() {
+    const sorted = Object.fromEntries(Object.entries(this.points).map(([split, points]) =>
+      [split, [...points.values()].sort((a, b) => a.step - b.step)]));
+    this.offerComponents(sorted);
+    const name = this.component.value;
+    const curve = (points) => points.filter((point) => name in point.values).map((point) => [point.step, point.values[name]]);
+    this.chart.show(name, { train: curve(sorted.train), val: curve(sorted.val) }, this.isLog.checked);
+    this.showHealth(sorted);
+  }
+
+  offerComponents({ train, val }) {
+    const names = new Set([...train.slice(-1), ...val.slice(-1)].flatMap((point) => Object.keys(point.values)));
+    const ordered = [...FIRST.filter((name) => names.has(name)), ...[...names].filter((name) => !FIRST.includes(name))];
+    if (ordered.length === this.component.options.length) return;
+    const chosen = this.component.value;
+    this.component.replaceChildren(...ordered.map((name) => h("option", { value: name }, words(name))));
+    this.component.value = ordered.includes(chosen) ? chosen : ordered[0];
+  }
+
+  showHealth({ train, val }) {
+    const ofTraining = new Set(Object.keys(train.at(-1)?.values ?? {}));
+    const names = Object.keys(val.at(-1)?.values ?? {}).filter((name) => !ofTraining.has(name));
+    if (!val.length) {
+      update(this.health, h("p", { class: "dim" }, "Measured on the validation split after each epoch."));
+      return;
+    }
+    const rows = val.slice(-EPOCHS_SHOWN).reverse().map((point) =>
+      row(String(point.epoch), ...["total", ...names].map((name) => h("td", { class: "number" }, number(point.values[name])))));
+    update(this.health, table(["Epoch", "Validation loss", ...names.map(words)], rows));
+  }
+
+  showFiles(checkpoints) {
+    const entries = checkpoints.flatMap((checkpoint) => checkpoint.files.map((file) => row(
+      checkpoint.name,
+      this.fileLink(checkpoint.name, file.name),
+      bytes(file.size),
+      `epoch ${checkpoint.epoch}, step ${checkpoint.step}`,
+      h("code", { title: file.sha256 }, file.sha256.slice(0, 12)),
+      time(checkpoint.created_at))));
+    const key = JSON.stringify(checkpoints);
+    if (key === this.shownFiles) return; // handlers on the links do not survive a replacement for nothing
+    this.shownFiles = key;
+    this.files.replaceChildren(entries.length
+      ? table(["Checkpoint", "File", "Size", "From", "sha256", "Written"], entries, { rowsOnPhones: true })
+      : h("p", { class: "dim" }, "None yet."));
+  }
+
+  fileLink(checkpoint, file) {
+    const path = `/v1/jobs/${this.id}/checkpoints/${checkpoint}/${file}`;
+    return h("a", { href: path, download: file, onclick: (event) => {
+      if (!apiKey.get()) return;
+      event.preventDefault();
+      save(path, file).catch((problem) => alert(problem.message));
+    } }, file);
+  }
+}
+
+const words = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");

@@ -1,0 +1,128 @@
+"""The dashboard: its files and headers, and in a browser what a visitor does with it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from headless_browser import Page, browsing, find_chromium
+from live_service import Service, serving, settings_in
+
+from ppgssl.jobs.records import JobError, Report
+
+STATIC = Path(__file__).parent.parent.parent / "api" / "static"
+
+
+def test_the_dashboard_is_served_with_a_policy_that_forbids_everything_from_elsewhere(
+    service: Service,
+):
+    page = service.http.get("/")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")
+    for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
+        assert service.http.get(path).status_code == 200, path
+
+
+def test_the_dashboard_names_no_other_server():
+    urls = {
+        url
+        for file in STATIC.iterdir()
+        for url in re.findall(r"https?://[^\s\"'`)]+", file.read_text())
+    }
+
+    assert urls == {"http://www.w3.org/2000/svg"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/nothing.js"]
+)
+def test_only_the_dashboards_own_files_are_served(service: Service, path: str):
+    answer = service.http.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Page]:
+    browser = find_chromium()
+    if browser is None:
+        pytest.skip("no Chromium on the PATH")
+    with browsing(browser) as tab:
+        yield tab
+
+
+@pytest.fixture
+def page(tab: Page) -> Iterator[Page]:
+    """A page that nothing may go wrong in; it is left before its service stops."""
+    yield tab
+    tab.open("about:blank")
+    errors, tab.errors = tab.errors, []
+    assert errors == []
+
+
+@pytest.mark.browser
+def test_curves_grow_while_they_are_watched(service: Service, page: Page):
+    claim = service.run("a job <b>with</b> markup")
+    service.record(claim, [1, 2], log_lines=["first line"])
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelector('.legend').innerText.includes('0.5 at step 2')")
+    service.record(claim, [4], log_lines=["second line"])
+    page.wait_for("document.querySelector('.legend').innerText.includes('0.25 at step 4')")
+    page.wait_for("document.querySelector('.log').innerText.includes('second line')")
+
+    assert page.evaluate("document.querySelector('h1').innerText") == "a job <b>with</b> markup"
+
+
+@pytest.mark.browser
+def test_a_failed_job_says_why(service: Service, page: Page):
+    claim = service.run()
+    service.store.record(claim.lease, Report(warnings=["beware"]))
+    service.store.fail(claim.lease, JobError("non_finite_loss", "the loss became nan"))
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.body.innerText.includes('non_finite_loss: the loss became nan')")
+
+    assert "beware" in page.text()
+    assert page.evaluate("[...document.querySelectorAll('button')].every(b => b.disabled)")
+
+
+@pytest.mark.browser
+def test_a_queued_job_is_paused_and_resumed_by_its_buttons(service: Service, page: Page):
+    job = service.queue()
+    press = "[...document.querySelectorAll('button')].find(b => b.innerText == '{}').click()"
+
+    page.open(f"{service.url}/#/jobs/{job.id}")
+    page.wait_for("document.querySelector('.badge[data-status=queued]')")
+    page.evaluate(press.format("Pause"))
+    page.wait_for("document.querySelector('.badge[data-status=paused]')")
+    page.evaluate(press.format("Resume"))
+    page.wait_for("document.querySelector('.badge[data-status=queued]')")
+
+    assert service.store.get(job.id).status == "queued"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", ["", "datasets", "models"])
+def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page: Page, view: str):
+    service.trained(best_folder)
+
+    page.open(f"{service.url}/#/{view}", width=360, height=700)
+    page.wait_for("document.querySelector('.card')?.innerText")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.browser
+def test_a_service_with_a_key_asks_for_it(tmp_path: Path, page: Page):
+    with serving(settings_in(tmp_path, api_key="tell-nobody")) as service:
+        service.queue("the secret job")
+        page.open(service.url)
+        page.wait_for("document.querySelector('input[type=password]')")
+        page.evaluate("document.querySelector('input[type=password]').value = 'tell-nobody'")
+        page.evaluate("document.querySelector('form').requestSubmit()")
+        page.wait_for("document.body.innerText.includes('the secret job')")
+        page.open("about:blank")
+
+    page.errors[:] = [error for error in page.errors if "401" not in error]
