@@ -24,7 +24,8 @@ def embed_command(
 ) -> None:
     """Embed every window of every recording into a Parquet file.
 
-    An array file of shape (windows, samples) gives one row per window, in order.
+    An array file of shape (windows, samples) gives one row per window, in order; without --fs its
+    rate is taken to be the encoder's own.
 
     Example: ppgssl embed recordings/ --encoder runs/demo --out embeddings.parquet
     """
@@ -35,7 +36,13 @@ def embed_command(
         from ppgssl.training.devices import resolve_device
 
         loaded = load_encoder(encoder, str(resolve_device(device)))
-        found = find_recordings(sources, format=format, channel=channel, fs_hz=fs)
+        found = find_recordings(
+            sources,
+            format=format,
+            channel=channel,
+            fs_hz=fs,
+            window_fs_hz=loaded.info.fs_hz if fs is None else fs,
+        )
         with Progress(
             TextColumn("embedding"),
             BarColumn(),
@@ -52,8 +59,11 @@ def embed_command(
                 on_recording=lambda name: bar.update(task, advance=1, name=name),
             )
     if as_json:
-        print_json(asdict(result) | {"out": str(out)})
+        skipped = {str(path): reason for path, reason in found.skipped}
+        print_json(asdict(result) | {"skipped": skipped, "out": str(out)})
         return
     console_out.print(f"{result.windows} windows in {out}, {result.refused} of them refused")
+    for path, reason in found.skipped:
+        console_err.print(f"skipped: {path}: {reason}")
     for recording_id, reason in result.unreadable.items():
         console_err.print(f"not read: {recording_id}: {reason}")
