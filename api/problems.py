@@ -35,12 +35,12 @@ RETRY_AFTER_S = 2
 NOT_FOUND = (JobNotFoundError, CheckpointNotFoundError, ModelNotFoundError)
 NO_JSON_OBJECT = frozenset({"model_attributes_type", "dict_type"})
 
-CODES = {
-    HTTPStatus.BAD_REQUEST: "bad_request",
-    HTTPStatus.NOT_FOUND: "route_not_found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+OF_THE_FRAMEWORK = {
+    HTTPStatus.BAD_REQUEST: ("body_unreadable", "send JSON in UTF-8"),
+    HTTPStatus.NOT_FOUND: ("route_not_found", "the routes are listed in /docs"),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "the routes are listed in /docs"),
 }
-"""Of errors that the framework raises; ours carry their own."""
+"""Code and remedy of errors that the framework raises; ours carry their own."""
 
 
 class ProblemError(HTTPException):
@@ -97,8 +97,8 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
             error.status_code, error.code, error.detail, headers=error.headers, **error.extra
         )
     status = HTTPStatus(error.status_code)
-    code = CODES.get(status, status.phrase.lower().replace(" ", "_"))
-    detail = f"{request.method} {request.url.path}: {error.detail}; the routes are listed in /docs"
+    code, remedy = OF_THE_FRAMEWORK.get(status, ("http_error", "see /docs"))
+    detail = f"{request.method} {request.url.path}: {error.detail}; {remedy}"
     return problem(status, code, detail, headers=error.headers)
 
 

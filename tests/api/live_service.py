@@ -11,10 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import numpy as np
 import uvicorn
 
 from api.app import create_app
 from ppgssl.config import load_config
+from ppgssl.data.schema import windows_table
+from ppgssl.data.writer import DatasetWriter
 from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.records import CheckpointFile, Claim, LossPoint, NewCheckpoint, NewJob, Report
 from ppgssl.jobs.settings import Settings
@@ -113,3 +116,20 @@ def settings_in(folder: Path, **given: object) -> Settings:
             **given,
         }
     )
+
+
+def make_dataset(folder: Path, *, samples: int = 1250) -> None:
+    """Two training windows at 125 Hz."""
+    signal = np.ones((2, samples), np.float32)
+    rows = windows_table(
+        signal=signal,
+        denoised=signal,
+        recording_ids=["r", "r"],
+        subject_ids=["s", "s"],
+        start_s=[0.0, samples / 125],
+        valid_s=[samples / 125] * 2,
+        sqi=[1.0, 1.0],
+    )
+    with DatasetWriter(folder, fs_hz=125.0, window_samples=samples) as writer:
+        writer.write(rows, "train")
+        writer.finish()
