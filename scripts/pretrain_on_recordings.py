@@ -5,7 +5,8 @@
 
 Each job is DATASET:PRESET:EPOCHS. Jobs run one after another; every encoder is downloaded and
 embeds the windows given with --embed (a .npy file of shape (windows, samples)); a table in
-Markdown and a picture of the loss curves are written to --out.
+Markdown and a picture of the loss curves are written to --out. Run again, it finds the jobs that it
+submitted before.
 """
 
 import argparse
@@ -78,10 +79,15 @@ def run_job(
     out: Path,
 ) -> Outcome:
     """Submit, wait, download, embed."""
-    job = client.submit(dataset, preset=preset, config={"training": {"epochs": epochs}})
+    job = client.submit(
+        dataset,
+        preset=preset,
+        config={"training": {"epochs": epochs}},
+        idempotency_key=f"{dataset}:{preset}:{epochs}",
+    )
     with console.status(f"{dataset} ({preset}): {job.id}"):
         job = client.wait(job.id)
-    if job.status != "succeeded":
+    if job.status != "succeeded" or job.progress is None:
         raise SystemExit(f"{dataset}: job {job.id} {job.status}: {job.error}")
     client.download(job.id, out / dataset)
     started = time.perf_counter()
@@ -111,6 +117,7 @@ def table(outcomes: list[Outcome]) -> str:
     ]
     for outcome in outcomes:
         progress, val = outcome.job.progress, outcome.last_val
+        assert progress is not None
         cells = [
             outcome.dataset,
             progress.step,
