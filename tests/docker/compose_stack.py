@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ class ComposeStack:
 
 
 @contextmanager
-def running_stack() -> Iterator[ComposeStack]:
+def running_stack() -> Generator[ComposeStack]:
     """Build the image, start both services and wait for their health; remove it all at the end."""
     stack = ComposeStack(project=f"ppgssl-test-{os.getpid()}", port=_free_port())
     try:

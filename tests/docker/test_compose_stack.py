@@ -126,7 +126,7 @@ def test_the_downloaded_encoder_has_the_size_and_sha256_that_were_listed(
 
     content = http.get(f"/v1/jobs/{job['id']}/checkpoints/best/encoder.safetensors").content
 
-    assert len(content) == listed["size_bytes"]
+    assert len(content) == listed["size"]
     assert hashlib.sha256(content).hexdigest() == listed["sha256"]
 
 
