@@ -50,6 +50,7 @@ from ppgssl.training.progress import (
 )
 from ppgssl.training.recorder import PendingStep, Recorder
 from ppgssl.training.schedule import learning_rate_factor
+from ppgssl.training.state import RunState
 from ppgssl.training.step import train_step
 from ppgssl.training.validation import to_device, validate
 
@@ -137,7 +138,7 @@ def check_fit(config: Config, dataset: Dataset) -> None:
 
 
 class TrainingRun:
-    """The state of a run and the loop over it."""
+    """Everything a run computes with, and the loop over its epochs."""
 
     def __init__(
         self,
@@ -179,14 +180,8 @@ class TrainingRun:
             self.device.type, enabled=self.amp_dtype is torch.float16
         )
 
-        self.epoch = 0  # finished epochs
-        self.step = 0  # finished steps of the whole run
-        self.batches_done = 0  # micro-batches of the current epoch
-        self.best: Best | None = None
-        self.epochs_since_best = 0
-        self.val_loss: float | None = None  # of the newest validation
+        self.state = RunState()
         self.history = History()
-        self.warned: set[str] = set()
         self.recorder = Recorder(self.history, self.reporter)
 
     @property
@@ -198,12 +193,12 @@ class TrainingRun:
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
         self._announce()
-        while self.stop_reason is None:
+        while (stop_reason := self.state.stop_reason(self.config.training)) is None:
             if not self._train_epoch():
                 self._save(["last"])
                 return self._result("stopped")
             self._finish_epoch()
-        return self._result(self.stop_reason)
+        return self._result(stop_reason)
 
     def restore(self, folder: Path) -> None:
         """Continue exactly where a checkpoint was written.
@@ -221,13 +216,7 @@ class TrainingRun:
         torch.set_rng_state(state["rng"]["cpu"])
         if self.device.type == "cuda" and state["rng"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
-        self.epoch = state["epoch"]
-        self.step = state["step"]
-        self.batches_done = state["batches_done"]
-        self.best = Best(**state["best"]) if state["best"] else None
-        self.epochs_since_best = state["epochs_since_best"]
-        self.val_loss = state["val_loss"]
-        self.warned = set(state["warned"])
+        self.state = RunState.from_dict(state["run"])
 
     def _check_same_run(self, earlier: Config) -> None:
         free = {"device", "data.num_workers", "data.load_in_memory", "training.epochs"}
@@ -255,7 +244,7 @@ class TrainingRun:
                 device=str(self.device),
                 precision=precision,
                 parameters=count_parameters(self.model),
-                resumed_from_step=self.step,
+                resumed_from_step=self.state.step,
             )
         )
 
@@ -278,8 +267,8 @@ class TrainingRun:
         batches = self.train_windows.batches(
             config.training.batch_size,
             seed=config.seed,
-            epoch=self.epoch,
-            start_batch=self.batches_done,
+            epoch=self.state.epoch,
+            start_batch=self.state.batches_done,
             buffer_mb=config.data.shuffle_buffer_mb,
             read_ahead=config.data.num_workers,
         )
@@ -289,18 +278,17 @@ class TrainingRun:
     def _train_group(self, group: list[WindowBatch]) -> None:
         result = train_step(
             self.objective,
-            [self._augmented(batch, self.batches_done + i) for i, batch in enumerate(group)],
+            [self._augmented(batch, self.state.batches_done + i) for i, batch in enumerate(group)],
             self.optimizer,
             self.scaler,
             amp_dtype=self.amp_dtype,
             max_grad_norm=self.config.training.max_grad_norm,
         )
-        self.step += 1
-        self.batches_done += len(group)
+        self.state.finish_step(len(group))
         self.recorder.add(
             PendingStep(
-                step=self.step,
-                epoch=self.epoch + 1,
+                step=self.state.step,
+                epoch=self.state.epoch + 1,
                 windows=sum(len(batch.signal) for batch in group),
                 learning_rate=self.optimizer.param_groups[0]["lr"],
                 result=result,
@@ -313,13 +301,13 @@ class TrainingRun:
         if windows_per_s is None:
             return
         epochs = self.config.training.epochs
-        done = self.batches_done * self.config.training.batch_size
-        left = max((epochs - self.epoch) * len(self.train_windows) - done, 0)
+        done = self.state.batches_done * self.config.training.batch_size
+        left = max((epochs - self.state.epoch) * len(self.train_windows) - done, 0)
         self.reporter.progress(
             Progress(
-                epoch=self.epoch + 1,
+                epoch=self.state.epoch + 1,
                 epochs=epochs,
-                step=self.step,
+                step=self.state.step,
                 steps=epochs * self.steps_per_epoch,
                 windows_per_s=windows_per_s,
                 eta_s=left / windows_per_s,
@@ -328,7 +316,7 @@ class TrainingRun:
 
     def _augmented(self, batch: WindowBatch, index: int) -> tuple[Tensor, Tensor]:
         windows, targets = to_device(batch, self.device)
-        seed = np.random.SeedSequence([self.config.seed, self.epoch, index]).generate_state(1)
+        seed = np.random.SeedSequence([self.config.seed, self.state.epoch, index]).generate_state(1)
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
         return augment(
             windows,
@@ -339,8 +327,6 @@ class TrainingRun:
         )
 
     def _finish_epoch(self) -> None:
-        self.epoch += 1
-        self.batches_done = 0
         values = validate(
             self.objective,
             self.val_windows if len(self.val_windows) else self.train_windows,
@@ -350,45 +336,30 @@ class TrainingRun:
             amp_dtype=self.amp_dtype,
         )
         self.scheduler.step()
-        self.recorder.tell([LossPoint(self.step, self.epoch, "val", values)])
-        is_best = self._compare_with_best(values["total"])
+        is_best = self.state.finish_epoch(values["total"])
+        epoch = self.state.epoch
+        self.recorder.tell([LossPoint(self.state.step, epoch, "val", values)])
         self._watch_health(values)
 
         names = ["last"]
         if is_best:
             names.append("best")
-        if self.epoch % self.config.training.checkpoint_every_epochs == 0:
-            names.append(f"epoch-{self.epoch}")
+        if epoch % self.config.training.checkpoint_every_epochs == 0:
+            names.append(f"epoch-{epoch}")
         self._save(names)
-        logger.info("epoch %d done; peak memory: %s", self.epoch, peak_memory(self.device))
-
-    def _compare_with_best(self, val_loss: float) -> bool:
-        self.val_loss = val_loss
-        if self.best is not None and val_loss >= self.best.val_loss:
-            self.epochs_since_best += 1
-            return False
-        self.best = Best(self.epoch, self.step, val_loss)
-        self.epochs_since_best = 0
-        return True
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why no further epoch follows, or None."""
-        if self.epoch >= self.config.training.epochs:
-            return "completed"
-        if self.epochs_since_best >= self.config.training.early_stopping_patience:
-            return "early_stopping"
-        return None
+        logger.info("epoch %d done; peak memory: %s", epoch, peak_memory(self.device))
 
     def _watch_health(self, values: dict[str, float]) -> None:
-        full_rate = self.epoch - self.config.training.warmup_epochs
-        past_grace = is_past_grace(epochs_at_full_rate=full_rate, steps=self.step)
-        if not past_grace and self.stop_reason is None:
+        training, state = self.config.training, self.state
+        past_grace = is_past_grace(
+            epochs_at_full_rate=state.epoch - training.warmup_epochs, steps=state.step
+        )
+        if not past_grace and state.stop_reason(training) is None:
             return
         for kind, message in find_collapse(values, pooling=self.config.model.pooling).items():
-            if kind not in self.warned:
-                self.warned.add(kind)
-                self._warn(f"epoch {self.epoch}: {message}")
+            if kind not in state.warned:
+                state.warned.append(kind)
+                self._warn(f"epoch {state.epoch}: {message}")
 
     def _warn(self, message: str) -> None:
         logger.warning("%s", message)
@@ -400,15 +371,17 @@ class TrainingRun:
             self.model,
             self.config,
             self.history,
-            self._state(),
+            self._resume_state(),
             preprocessing=self.dataset.preprocessing | INPUT_PREPROCESSING,
             training=self._summary(),
         )
-        write_checkpoint(self.out, self.step, files, names)
+        write_checkpoint(self.out, self.state.step, files, names)
         for name in names:
-            self.reporter.checkpoint(CheckpointSaved(name, self.step, self.epoch, self.val_loss))
+            self.reporter.checkpoint(
+                CheckpointSaved(name, self.state.step, self.state.epoch, self.state.val_loss)
+            )
 
-    def _state(self) -> dict[str, Any]:
+    def _resume_state(self) -> dict[str, Any]:
         on_cuda = self.device.type == "cuda"
         return {
             "optimizer": self.optimizer.state_dict(),
@@ -418,28 +391,23 @@ class TrainingRun:
                 "cpu": torch.get_rng_state(),
                 "cuda": torch.cuda.get_rng_state(self.device) if on_cuda else None,
             },
-            "epoch": self.epoch,
-            "step": self.step,
-            "batches_done": self.batches_done,
-            "best": asdict(self.best) if self.best else None,
-            "epochs_since_best": self.epochs_since_best,
-            "val_loss": self.val_loss,
-            "warned": sorted(self.warned),
+            "run": self.state.to_dict(),
         }
 
     def _summary(self) -> dict[str, Any]:
+        state = self.state
         return {
             "dataset": self.dataset.name,
             "windows": {"train": len(self.train_windows), "val": len(self.val_windows)},
             "seed": self.config.seed,
-            "epoch": self.epoch,
-            "step": self.step,
-            "val_loss": self.val_loss,
-            "best": asdict(self.best) if self.best else None,
+            "epoch": state.epoch,
+            "step": state.step,
+            "val_loss": state.val_loss,
+            "best": asdict(state.best) if state.best else None,
         }
 
     def _result(self, stop_reason: str) -> TrainingResult:
-        return TrainingResult(stop_reason, self.epoch, self.step, self.best)
+        return TrainingResult(stop_reason, self.state.epoch, self.state.step, self.state.best)
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
