@@ -71,7 +71,7 @@ class QueueCollector(Collector):
 
 
 class MetricsMiddleware:
-    """Count every request under the route's pattern, so that ids make no new series."""
+    """Count every request under its route's function, so that ids make no new series."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -92,7 +92,7 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, note)
         finally:
-            route: str = getattr(scope.get("route"), "path", NO_ROUTE)
+            route: str = getattr(scope.get("endpoint"), "__name__", NO_ROUTE)
             self._metrics.requests.labels(scope["method"], route, status).inc()
             self._metrics.seconds.labels(scope["method"], route).observe(
                 time.perf_counter() - began

@@ -51,12 +51,8 @@ def list_checkpoints(
     )
 
 
-@router.api_route(
-    "/{checkpoint}/{file}",
-    methods=["GET", "HEAD"],
-    responses=NOT_FOUND | BINARY,
-    response_class=Response,
-)
+@router.head("/{checkpoint}/{file}", include_in_schema=False)
+@router.get("/{checkpoint}/{file}", responses=NOT_FOUND | BINARY, response_class=Response)
 def read_file(
     job_id: JobIdDep,
     checkpoint: str,
