@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -60,6 +61,7 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@torch.no_grad()
 def count_flops(module: nn.Module, *inputs: object) -> int:
     """Floating-point operations of one forward pass (a multiply-add is two), measured by torch."""
     training = module.training

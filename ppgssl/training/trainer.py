@@ -22,7 +22,7 @@ from ppgssl.config import Config
 from ppgssl.data.dataset import Dataset
 from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import CheckpointError, ConfigError, DatasetError
-from ppgssl.models.autoencoder import build_autoencoder, count_parameters
+from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.reconstruction import ReconstructionObjective
 from ppgssl.training.checkpoint import (
     read_config,
@@ -231,6 +231,7 @@ class TrainingRun:
 
     def _announce(self) -> None:
         logger.info("environment: %s", asdict(detect_environment()))
+        self._log_cost()
         for warning in self.dataset.warnings:
             self._warn(warning)
         if not len(self.val_windows):
@@ -247,6 +248,21 @@ class TrainingRun:
                 resumed_from_step=self.state.step,
             )
         )
+
+    def _log_cost(self) -> None:
+        samples, channels = self.config.data.window_samples, self.config.model.in_channels
+        window = torch.zeros(1, channels, samples, device=self.device)
+        vector = torch.zeros(1, self.config.model.latent_dim, device=self.device)
+        for name, part, inputs in (
+            ("encoder", self.model.encoder, (window,)),
+            ("decoder", self.model.decoder, (vector, samples)),
+        ):
+            logger.info(
+                "%s: %.2f M parameters, %.2f GFLOP a window forward",
+                name,
+                count_parameters(part) / 1e6,
+                count_flops(part, *inputs) / 1e9,
+            )
 
     def _train_epoch(self) -> bool:
         """Train the rest of the epoch; False when it was stopped on request."""
