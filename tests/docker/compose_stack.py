@@ -90,6 +90,13 @@ def running_stack() -> Generator[ComposeStack]:
         yield stack
     finally:
         stack.compose("down", "--volumes", "--rmi", "all", "--timeout", "10")
+        # Each service's build tagged the same image; the one tagged first has lost its name.
+        own = f"label=com.docker.compose.project={stack.project}"
+        subprocess.run(
+            ["docker", "image", "prune", "--force", "--filter", own],
+            check=True,
+            capture_output=True,
+        )
 
 
 def _free_port() -> int:
