@@ -20,6 +20,7 @@ ServiceError                        the service could not be reached, or failed
 import hashlib
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ from ppgssl.errors import InputError, ServiceError
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 ENCODER_FILES = ("encoder.safetensors", "encoder.json")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 ARROW = "application/vnd.apache.arrow.stream"
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)  # the service sends a sign of life every 15 s
@@ -451,7 +453,7 @@ class Client:
             )
         wanted = [files[name] for name in names or files]
         for file in wanted:
-            if Path(file.name).name != file.name:
+            if PLAIN_NAME.fullmatch(file.name) is None:
                 raise ServiceError(
                     f"the service names a file {file.name!r}, which is no plain name"
                 )
@@ -591,7 +593,8 @@ class _Tries:
         """
         if not self.left:
             said = str(error or "it hangs up before the end") or type(error).__name__
-            raise ServiceError(f"{url}: {said}; is the service running there?") from error
+            hint = "; is the service running?" if isinstance(error, httpx.ConnectError) else ""
+            raise ServiceError(f"{url}: {said}{hint}") from error
         self._sleep(self._delay_s())
         self._done += 1
 

@@ -29,7 +29,7 @@ def exit_codes() -> Generator[None]:
     try:
         yield
     except PpgsslError as error:
-        console_err.print(f"[bold red]error:[/] {_escape(str(error))}")
+        console_err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
         raise typer.Exit(EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILURE) from error
     except KeyboardInterrupt:
         console_err.print("interrupted")

@@ -1,0 +1,163 @@
+"""`ppgssl jobs ...` against the real service: output, exit codes, settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+from live_service import Service, make_dataset, serving, settings_in
+from typer.testing import CliRunner, Result
+
+from ppgssl.cli.jobs import app
+from ppgssl.jobs.records import JobError
+
+
+@pytest.fixture
+def command(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """A service that the commands find by PPGSSL_URL."""
+    make_dataset(service.settings.data_root / "made")
+    monkeypatch.setenv("PPGSSL_URL", service.url)
+    monkeypatch.delenv("PPGSSL_API_KEY", raising=False)
+    return service
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_a_job_is_submitted_with_preset_file_and_overrides(command: Service, tmp_path: Path):
+    config = tmp_path / "config.yaml"
+    config.write_text("seed: 5\ntraining: {epochs: 9}\n")
+
+    result = run(
+        *("submit", "made", "--preset", "small", "--config", str(config)),
+        *("--set", "training.epochs=2", "--name", "mine", "--priority", "3", "--json"),
+    )
+
+    job = json.loads(result.stdout)
+    assert result.exit_code == 0, result.output
+    assert (job["config"]["seed"], job["config"]["training"]["epochs"]) == (5, 2)
+    assert (job["name"], job["status"]) == ("mine", "queued")
+    assert command.store.get(job["id"]).priority == 3
+
+
+def test_jobs_are_listed_and_shown(command: Service):
+    first, second = command.queue("first"), command.queue("second")
+    command.store.request_pause(first.id)
+
+    listed = run("list")
+    paused = json.loads(run("list", "--status", "paused", "--json").stdout)
+    shown = run("show", second.id)
+
+    assert "first" in listed.stdout
+    assert "second" in listed.stdout
+    assert [job["id"] for job in paused] == [first.id]
+    assert f"id        {second.id}" in shown.stdout
+
+
+def test_pause_resume_and_cancel_print_the_new_status(command: Service):
+    job = command.queue()
+
+    statuses = [
+        json.loads(run(action, job.id, "--json").stdout)["status"]
+        for action in ("pause", "resume", "cancel")
+    ]
+
+    assert statuses == ["paused", "queued", "cancelled"]
+
+
+def test_watching_a_job_that_succeeds_exits_0(command: Service, best_folder: Path):
+    job = command.trained(best_folder)
+
+    result = run("watch", job.id)
+    events = [json.loads(line) for line in run("watch", job.id, "--json").stdout.splitlines()]
+
+    assert result.exit_code == 0
+    assert "best checkpoint so far: epoch 1" in result.stderr
+    assert "succeeded" in result.stdout
+    assert events[-1]["data"]["status"] == "succeeded"
+
+
+def test_watching_a_job_that_fails_exits_1_and_says_why(command: Service):
+    claim = command.run()
+    command.store.fail(claim.lease, JobError("non_finite_loss", "the loss became nan"))
+
+    result = run("watch", claim.job.id)
+
+    assert result.exit_code == 1
+    assert "failed: the loss became nan" in result.stderr
+    assert "error     non_finite_loss: the loss became nan" in result.stdout
+
+
+def test_losses_are_printed_as_csv(command: Service):
+    claim = command.run()
+    command.record(claim, [1, 2, 3])
+
+    result = run("losses", claim.job.id, "--after-step", "1")
+
+    assert result.stdout.splitlines() == [
+        "step,epoch,split,total,mse",
+        "2,1,train,0.5,0.5",
+        f"3,1,train,{1 / 3!r},0.5",
+    ]
+
+
+def test_the_encoder_is_downloaded(command: Service, best_folder: Path, tmp_path: Path):
+    job = command.trained(best_folder)
+
+    result = run("download", job.id, "--out", str(tmp_path / "encoder"))
+    everything = run("download", job.id, "--out", str(tmp_path / "all"), "--all", "--json")
+
+    assert result.exit_code == 0
+    assert {path.name for path in (tmp_path / "encoder").iterdir()} == {
+        "encoder.json",
+        "encoder.safetensors",
+    }
+    assert len(json.loads(everything.stdout)) == len(list(best_folder.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["submit", "other"], "dataset 'other' does not exist; known: made"),
+        (["submit", "made", "--set", "training.epoch=1"], "did you mean training.epochs?"),
+        (["submit", "made", "--config", "absent.yaml"], "cannot read absent.yaml"),
+        (["show", "job_00"], "no job has the id 'job_00'"),
+        (["list", "--status", "happy"], "status"),
+        (["losses", "job_00", "--split", "test"], "query.split: Input should be 'train'"),
+        (["download", "job_00", "--out", "x"], "no job has the id"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    command: Service,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_service_that_is_not_there_is_exit_code_1(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ppgssl.client.FIRST_DELAY_S", 0.0)
+
+    result = run("list", "--url", "http://127.0.0.1:9")
+
+    assert result.exit_code == 1
+    assert "is the service running?" in result.stderr
+
+
+def test_the_key_is_taken_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with serving(settings_in(tmp_path, api_key="tell-nobody")) as service:
+        refused = run("list", "--url", service.url)
+        monkeypatch.setenv("PPGSSL_API_KEY", "tell-nobody")
+        taken = run("list", "--url", service.url, "--json")
+
+    assert refused.exit_code == 2
+    assert "needs its key" in refused.stderr
+    assert json.loads(taken.stdout) == []
