@@ -11,6 +11,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -248,8 +249,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    source: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    base: Mapping[str, Any] = MappingProxyType({}),
+) -> Config:
     """Read a config from a preset's name or a YAML file, then apply `key.path=value` overrides.
+
+    Args:
+        source: A preset's name, a path, or None.
+        overrides: Laid over the source.
+        base: What the source is laid over in place of the defaults, such as `Dataset.settings`.
 
     Raises:
         ConfigError: The source cannot be read, or the result is no valid config.
@@ -260,6 +271,7 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
         tree = preset(str(source))
     else:
         tree = read_yaml(Path(source))
+    tree = merge(base, tree)
     for override in overrides:
         tree = merge(tree, parse_override(override))
     return build_config(tree)

@@ -34,7 +34,13 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ppgssl.training.history import History
 
     config = load_config(
-        "small", ["model.base_filters=4", "model.max_filters=16", "model.segment_seconds=2"]
+        "small",
+        [
+            "data.window_seconds=10",
+            "model.base_filters=4",
+            "model.max_filters=16",
+            "model.segment_seconds=2",
+        ],
     )
     torch.manual_seed(0)
     model = build_autoencoder(config)

@@ -108,3 +108,13 @@ def test_the_reference_preset_writes_out_every_key_but_the_machine_s_own():
     for section, values in reference.items():
         if isinstance(values, dict):
             assert values.items() <= written[section].items()
+
+
+def test_a_base_gives_what_the_source_does_not_say_and_yields_to_what_it_does():
+    base = {"data": {"window_seconds": 30.0, "fs_hz": 100.0}}
+
+    silent = load_config("small", base=base)
+    outspoken = load_config("ten_seconds", ["data.fs_hz=50"], base=base)
+
+    assert (silent.data.window_seconds, silent.data.fs_hz) == (30, 100)
+    assert (outspoken.data.window_seconds, outspoken.data.fs_hz) == (10, 50)

@@ -11,10 +11,9 @@ from api.dependencies import JobDep, JobIdDep, SettingsDep, StoreDep
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
 from api.schemas import JobCreate, JobRead, ProblemRead, Text
 from ppgssl.config import Config, build_config, merge, preset
-from ppgssl.data.dataset import open_dataset, resolve_dataset
+from ppgssl.data.dataset import Dataset, open_dataset, resolve_dataset
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import JobFilter, NewJob
-from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.tables import Job
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemRead}}
@@ -41,8 +40,9 @@ def create_job(
     idempotency_key: IdempotencyKey = None,
 ) -> JobRead:
     """Queue a training run; a free worker picks it up."""
-    config = complete_config(body)
-    check_dataset(config, settings, body.dataset)
+    dataset = open_dataset(resolve_dataset(settings.data_root, body.dataset))
+    config = complete_config(body, dataset)
+    check_dataset(config, dataset)
     new = NewJob(
         kind=body.kind,
         config=config.model_dump(mode="json"),
@@ -56,26 +56,26 @@ def create_job(
     return shown(store.create(new, idempotency_key=idempotency_key))
 
 
-def complete_config(body: JobCreate) -> Config:
-    """The defaults, the preset over them, the request's own keys over both.
+def complete_config(body: JobCreate, dataset: Dataset) -> Config:
+    """The defaults, the dataset's windows, the preset, the request's own keys: each over the last.
 
     Raises:
         ConfigError: There is no such preset, or a key or value is wrong.
     """
     base = preset(body.preset) if body.preset is not None else {}
-    return build_config(merge(base, body.config))
+    return build_config(merge(merge(dataset.settings, base), body.config))
 
 
-def check_dataset(config: Config, settings: Settings, name: str) -> None:
+def check_dataset(config: Config, dataset: Dataset) -> None:
     """Refuse now what a worker would refuse later.
 
     Raises:
-        DatasetError: There is no such dataset, it is damaged, or has no training windows.
+        DatasetError: The dataset has no training windows.
         ConfigError: Its windows are not those that the config trains on.
     """
     from ppgssl.training.trainer import check_fit  # brings PyTorch: seconds, once
 
-    check_fit(config, open_dataset(resolve_dataset(settings.data_root, name)))
+    check_fit(config, dataset)
 
 
 @router.get("")

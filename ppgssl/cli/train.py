@@ -53,8 +53,8 @@ def train_command(
             "data.load_in_memory": load_in_memory or None,
         }
         settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
-        tree = load_config(config, [*(overrides or []), *settings])
         dataset = open_dataset(data)
+        tree = load_config(config, [*(overrides or []), *settings], base=dataset.settings)
         with TerminalReporter() as reporter, stop_on_signals() as should_stop:
             result = train(
                 tree, dataset, out, reporter=reporter, should_stop=should_stop, resume=resume

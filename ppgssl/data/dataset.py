@@ -46,6 +46,12 @@ class Dataset:
         """The folder's name."""
         return self.path.name
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config keys that follow from the windows, for a config that does not say them."""
+        seconds = self.window_samples / self.fs_hz
+        return {"data": {"window_seconds": seconds, "fs_hz": self.fs_hz}}
+
     def split(self, name: str, *, in_memory: bool = False) -> Windows:
         """The windows of `train`, `val` or `test`; there may be none.
 

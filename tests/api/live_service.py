@@ -41,7 +41,7 @@ class Service:
 
     def queue(self, name: str | None = None) -> Job:
         """A queued job, past all checks."""
-        config = load_config("small").model_dump(mode="json")
+        config = load_config("small", ["data.window_seconds=10"]).model_dump(mode="json")
         return self.store.create(NewJob("pretrain", config, dataset="made", name=name))
 
     def run(self, name: str | None = None) -> Claim:

@@ -54,7 +54,8 @@ def test_a_job_is_queued_with_its_whole_config(made: Service):
     )
 
     job = answer.json()
-    expected = load_config("small", ["training.epochs=3"]).model_dump(mode="json")
+    follows = ["data.window_seconds=10", "data.fs_hz=125"]  # from the dataset
+    expected = load_config("small", ["training.epochs=3", *follows]).model_dump(mode="json")
     assert answer.status_code == 201
     assert job["config"] == expected
     assert (job["status"], job["dataset"], job["name"]) == ("queued", "made", "first")

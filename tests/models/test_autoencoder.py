@@ -17,7 +17,9 @@ TINY = ["model.base_filters=4", "model.max_filters=16", "model.latent_dim=8"]
 
 
 def tiny(*overrides: str) -> Config:
-    return load_config("small", [*TINY, "model.bottleneck_dim=12", *overrides])
+    return load_config(
+        "small", [*TINY, "data.window_seconds=10", "model.bottleneck_dim=12", *overrides]
+    )
 
 
 @pytest.mark.parametrize("samples", [1_250, 7_501, 75_000])
