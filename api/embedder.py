@@ -36,6 +36,7 @@ WEIGHTS = "encoder.safetensors"
 KEPT_ENCODERS = 4
 MAX_WAITING = 32  # requests; each holds its body in memory
 LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
+LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 SAMPLES_PER_CALL = 2_000_000  # at the encoder's rate: bounds the memory of resampling
 
 Result = TypeVar("Result")
@@ -280,6 +281,10 @@ def checked_window(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -
     seconds = len(window) / (fs_hz or encoder.info.fs_hz)
     if seconds > LONGEST_WINDOW_S:
         return f"too long: {seconds:g} s, at most {LONGEST_WINDOW_S:g} s are taken; cut it up"
+    if LARGEST_SAMPLE < np.abs(window).max(initial=0.0) < np.inf:
+        return (
+            f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them down"
+        )
     return encoder.find_fault(window, fs_hz) or window
 
 

@@ -47,9 +47,11 @@ export const bytes = (size) => (size >= 1e6 ? `${(size / 1e6).toFixed(1)} MB` : 
 
 export const percent = (share) => `${Math.floor(share * 100)} %`;
 
-/** Replaces a node's children only where they changed, so that focus and selection survive. */
+/** Replaces a node's children only where they changed; a link that had the focus keeps it. */
 export function update(node, ...children) {
   const fresh = h("div", {}, ...children);
   if (node.innerHTML === fresh.innerHTML) return;
+  const focused = node.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   node.replaceChildren(...fresh.childNodes);
+  if (focused) [...node.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }

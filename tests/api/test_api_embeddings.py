@@ -139,6 +139,7 @@ def test_the_answer_says_which_encoder_was_used(trained: Trained):
         ([None] * 1250, "not finite: 1250 of 1250"),
         ([1e300] * 1250, "not finite"),
         ([1.0] * 1250, "flat"),
+        ((pulse() * 3e38).tolist(), "too large"),
         ([0.0, 1.0], "too short: 2 samples"),
         (["ab"], "expected a list of numbers"),
         ([[1.0, 2.0]], "lists in a list"),
