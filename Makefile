@@ -66,9 +66,9 @@ clean: ## remove .venv, caches and what the demo wrote
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "ppgssl needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
-	       "Name another one: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "ppgssl needs Python 3.11 or newer, which '$(PYTHON)' is not." \
+	       "Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Installing into .venv (a minute or more; only when dependencies change)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
