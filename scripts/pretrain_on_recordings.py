@@ -10,10 +10,12 @@ submitted before.
 """
 
 import argparse
+import json
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -24,6 +26,7 @@ import numpy as np
 from rich.console import Console
 
 from ppgssl.client import Client, Job, LossPoint
+from ppgssl.config import merge, parse_override
 
 console = Console(stderr=True)
 CURVES = {"train": {"color": "0.6", "lw": 0.8}, "val": {"color": "C3", "marker": "o"}}
@@ -42,6 +45,13 @@ class Outcome:
     embed_ms: float
 
     @property
+    def windows_per_s(self) -> float:
+        """Training windows in the whole time of the job, start and validation included."""
+        training = self.job.config["training"]
+        steps = sum(point.split == "train" for point in self.points)
+        return steps * training["batch_size"] * training["accumulation_steps"] / self.train_seconds
+
+    @property
     def last_val(self) -> dict[str, float]:
         """Values of the newest validation."""
         return [point.values for point in self.points if point.split == "val"][-1]
@@ -54,6 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--job", action="append", required=True, metavar="DATASET:PRESET:EPOCHS")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--embed", type=Path, help=".npy file of shape (windows, samples), 125 Hz")
     parser.add_argument("--out", type=Path, default=Path("report"))
     options = parser.parse_args()
@@ -64,7 +75,10 @@ def main() -> None:
     with Client(options.url) as client:
         for wanted in options.job:
             dataset, preset, epochs = wanted.split(":")
-            outcomes.append(run_job(client, dataset, preset, int(epochs), windows, options.out))
+            config: dict[str, Any] = {}
+            for override in [*options.overrides, f"training.epochs={epochs}"]:
+                config = merge(config, parse_override(override))
+            outcomes.append(run_job(client, dataset, preset, config, windows, options.out))
             (options.out / "table.md").write_text(table(outcomes), encoding="utf-8")
             draw(outcomes, options.out / "loss-curves.png")
     console.print(table(outcomes))
@@ -74,7 +88,7 @@ def run_job(
     client: Client,
     dataset: str,
     preset: str,
-    epochs: int,
+    config: dict[str, Any],
     windows: np.ndarray | None,
     out: Path,
 ) -> Outcome:
@@ -82,8 +96,8 @@ def run_job(
     job = client.submit(
         dataset,
         preset=preset,
-        config={"training": {"epochs": epochs}},
-        idempotency_key=f"{dataset}:{preset}:{epochs}",
+        config=config,
+        idempotency_key=f"{dataset}:{preset}:{json.dumps(config, sort_keys=True)}",
     )
     with console.status(f"{dataset} ({preset}): {job.id}"):
         job = client.wait(job.id)
@@ -122,7 +136,7 @@ def table(outcomes: list[Outcome]) -> str:
             outcome.dataset,
             progress.step,
             f"{outcome.train_seconds / 60:.1f}",
-            f"{progress.windows_per_s:.1f}",
+            f"{outcome.windows_per_s:.1f}",
             f"{val['total']:.3f}",
             f"{val['explained_variance']:.3f}",
             f"{val['effective_rank']:.0f}",
