@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import resample_poly
 
-LARGEST_FACTOR = 2000  # of the polyphase ratio: rates such as 64.0003 Hz are rounded to it
+# The polyphase ratio is the simplest that drifts by less than 0.1 s a day: MIMIC's rate of
+# 124.945 Hz, say, needs large factors, and the filter grows with them.
+LARGEST_FACTORS = (200, 2_000, 20_000)
+LARGEST_DRIFT = 1e-6
 
 
 def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> np.ndarray:
@@ -31,7 +34,7 @@ def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> 
     """
     if fs_in_hz <= 0 or fs_out_hz <= 0:
         raise ValueError(f"rates must be positive, got {fs_in_hz:g} Hz and {fs_out_hz:g} Hz")
-    ratio = Fraction(fs_out_hz / fs_in_hz).limit_denominator(LARGEST_FACTOR)
+    ratio = _simplest_ratio(fs_out_hz / fs_in_hz)
     if ratio == 1:
         return x
     kind = np.float32 if x.dtype == np.float32 else np.float64
@@ -39,3 +42,8 @@ def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> 
     mean = samples.mean(axis=-1, keepdims=True)
     resampled = resample_poly(samples - mean, ratio.numerator, ratio.denominator, axis=-1) + mean
     return resampled.astype(kind, copy=False)
+
+
+def _simplest_ratio(exact: float) -> Fraction:
+    ratios = [Fraction(exact).limit_denominator(largest) for largest in LARGEST_FACTORS]
+    return next((r for r in ratios if abs(float(r) / exact - 1) <= LARGEST_DRIFT), ratios[-1])

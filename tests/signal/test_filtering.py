@@ -28,6 +28,19 @@ def test_a_slow_sine_is_the_same_sine_at_the_other_rate(fs_in_hz: float, fs_out_
     np.testing.assert_allclose(middle(resampled), middle(expected), atol=5e-3)
 
 
+@pytest.mark.parametrize("fs_in_hz", [499.907, 124.945, 62.4725, 64.0003])
+def test_an_odd_rate_does_not_drift_away_from_its_times(fs_in_hz: float):
+    seconds = 600
+
+    resampled = resample(sine(1.3, fs_in_hz, seconds), fs_in_hz, 125)
+
+    times_s = np.arange(len(resampled)) / 125
+    last = slice(-20 * 125, -10 * 125)  # 0.01 s late would be 0.08 off
+    expected = np.sin(2 * np.pi * 1.3 * times_s[last])
+    np.testing.assert_allclose(resampled[last], expected, atol=0.01)
+    assert len(resampled) == pytest.approx(seconds * 125, abs=2)
+
+
 def test_what_the_new_rate_cannot_hold_is_taken_away_and_not_folded_back():
     resampled = resample(sine(100, 250), 250, 125)  # would appear at 25 Hz
 
