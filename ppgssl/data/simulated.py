@@ -40,10 +40,12 @@ def write_simulated(
     paths: list[Path] = []
     for number in range(subjects):
         path = out / f"sim-{number:04d}.parquet"
+        unfinished = out / f".{path.name}.part"  # a run that is interrupted leaves no half a file
         recording = _recording_table(number, minutes, fs_hz, seed)
         try:
             out.mkdir(parents=True, exist_ok=True)
-            pq.write_table(recording, path)
+            pq.write_table(recording, unfinished, use_dictionary=False)
+            unfinished.replace(path)
         except OSError as error:
             raise RecordingError(
                 f"{out} cannot be written ({error.strerror}); choose another folder"

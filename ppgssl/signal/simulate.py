@@ -2,12 +2,14 @@
 
 A beat is a smooth periodic bump pattern (systolic wave, reflected wave, dicrotic wave) stretched to
 the interval between two beats; breathing modulates rate, amplitude and baseline. Everything is
-drawn from the seed; nothing here reads or writes files.
+drawn from the seed; nothing here reads or writes files. Samples are made a block at a time, so that
+a day needs little more memory than its signal.
 
 Axes used in this file:
     T  samples    K  beats    M  seconds
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -24,10 +26,9 @@ Samples = npt.NDArray[np.floating]
 WAVE_CRESTS = (0.20, 0.38, 0.62)
 WAVE_SHARPNESS = (6.0, 4.0, 7.0)
 WAVE_HEIGHTS = np.array([1.0, 0.5, 0.2])
-RATE_WINDOW_S = (
-    8.0  # the heart rate at a second is that of the beats around it, as monitors show it
-)
+RATE_WINDOW_S = 8.0  # the rate at a second is that of the beats around it, as on a monitor
 LEAD_S = 5.0  # beats before the first sample
+BLOCK_SAMPLES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +95,25 @@ def simulate_recording(
     ratio = drawn_snr if snr_db is None else snr_db
 
     seconds = minutes * 60
-    time_s = np.arange(round(seconds * fs_hz)) / fs_hz
+    signal = np.empty(round(seconds * fs_hz), np.float32)
     breath = _Breathing.draw(generator, resp, seconds)
     beat_s = _beat_times(generator, seconds, rate, beats, breath)
     heights = WAVE_HEIGHTS * generator.uniform(0.6, 1.4, size=len(WAVE_HEIGHTS))
-    pulse = _pulse(time_s, beat_s, heights) * (1 + 0.12 * np.sin(breath.phase(time_s) + 0.8))
-    pulse *= 1 + 0.15 * _slow_noise(generator, time_s, period_s=60)
-    baseline = 0.25 * np.sin(breath.phase(time_s)) + 0.5 * _slow_noise(generator, time_s, 20)
-    noise = generator.normal(size=len(time_s)) * pulse.std() / 10 ** (ratio / 20)
-    motion, artefact = _motion(generator, time_s, artefacts_per_hour)
+    swell = _Drift.draw(generator, 0, (len(signal) - 1) / fs_hz, period_s=60)
+    wander = _Drift.draw(generator, 0, (len(signal) - 1) / fs_hz, period_s=20)
+    for block, time_s in _blocks(len(signal), fs_hz):
+        breathing = 1 + 0.12 * np.sin(breath.phase(time_s) + 0.8)
+        swelling = 1 + 0.15 * swell.at(time_s)
+        signal[block] = _pulse(time_s, beat_s, heights) * breathing * swelling
+    noise = _deviation(signal) / 10 ** (ratio / 20)
+    for block, time_s in _blocks(len(signal), fs_hz):
+        baseline = 0.25 * np.sin(breath.phase(time_s)) + 0.5 * wander.at(time_s)
+        signal[block] += baseline + noise * generator.normal(size=len(time_s))
+    artefact = _add_motion(generator, signal, fs_hz, artefacts_per_hour)
 
     whole_s = np.arange(int(seconds))
     return SimulatedRecording(
-        signal=(pulse + baseline + noise + motion).astype(np.float32),
+        signal=signal,
         fs_hz=fs_hz,
         beat_s=beat_s[(beat_s >= 0) & (beat_s < seconds)],
         hr_bpm=_rate_at(whole_s + 0.5, beat_s),
@@ -139,6 +146,24 @@ class _Breathing:
         return 2 * np.pi * np.interp(time_s, self.knot_s, cycles)
 
 
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """A smooth random curve of about unit deviation, as knots to draw lines between."""
+
+    knot_s: Samples
+    value: Samples
+
+    @classmethod
+    def draw(
+        cls, generator: np.random.Generator, first_s: float, last_s: float, period_s: float
+    ) -> "_Drift":
+        knot_s = np.arange(first_s, last_s + 2 * period_s, period_s)
+        return cls(knot_s, generator.normal(size=len(knot_s)))
+
+    def at(self, time_s: Samples) -> Samples:
+        return np.interp(time_s, self.knot_s, self.value)
+
+
 def _beat_times(
     generator: np.random.Generator,
     seconds: float,
@@ -153,7 +178,7 @@ def _beat_times(
     else:
         about_s = np.arange(count) * 60 / rate_bpm - LEAD_S
         sinus_arrhythmia = 0.03 * np.sin(breath.phase(about_s))
-        drift = 0.05 * _slow_noise(generator, about_s, period_s=40)
+        drift = 0.05 * _Drift.draw(generator, about_s[0], about_s[-1], period_s=40).at(about_s)
         interval = 1 + sinus_arrhythmia + drift + generator.normal(0, 0.01, size=count)
     if rhythm == "ectopic":
         early = np.flatnonzero(generator.random(count - 1) < 0.06)
@@ -176,30 +201,42 @@ def _pulse(time_s: Samples, beat_s: Samples, heights: Samples) -> Samples:
     return np.asarray(waves)
 
 
-def _slow_noise(generator: np.random.Generator, time_s: Samples, period_s: float) -> Samples:
-    """A smooth random curve of about unit deviation with knots every `period_s`."""
-    knots = np.arange(time_s[0], time_s[-1] + 2 * period_s, period_s)
-    return np.interp(time_s, knots, generator.normal(size=len(knots)))
+def _blocks(samples: int, fs_hz: float) -> Iterator[tuple[slice, Samples]]:
+    """Consecutive samples, and their times in seconds."""
+    for start in range(0, samples, BLOCK_SAMPLES):
+        stop = min(start + BLOCK_SAMPLES, samples)
+        yield slice(start, stop), np.arange(start, stop) / fs_hz
 
 
-def _motion(
-    generator: np.random.Generator, time_s: Samples, per_hour: float
-) -> tuple[Samples, Samples]:
-    """Motion artefacts as a signal, and the seconds that they cover."""
-    seconds = len(time_s) * (time_s[1] - time_s[0]) if len(time_s) > 1 else 0.0
-    motion, covered = np.zeros_like(time_s), np.zeros(int(round(seconds, 6)))
+def _deviation(signal: npt.NDArray[np.float32]) -> float:
+    """Standard deviation, without a copy of the signal in double precision."""
+    mean = signal.mean(dtype=np.float64)
+    starts = range(0, len(signal), BLOCK_SAMPLES)
+    squares = sum(float(np.sum((signal[k : k + BLOCK_SAMPLES] - mean) ** 2)) for k in starts)
+    return (squares / len(signal)) ** 0.5
+
+
+def _add_motion(
+    generator: np.random.Generator,
+    signal: npt.NDArray[np.float32],
+    fs_hz: float,
+    per_hour: float,
+) -> Samples:
+    """Lay motion artefacts over the signal; returns the seconds that they cover, as 1."""
+    seconds = len(signal) / fs_hz
+    covered = np.zeros(int(round(seconds, 6)))
     for _ in range(generator.poisson(per_hour * seconds / 3600)):
         start = generator.uniform(0, seconds)
         stop = min(start + generator.uniform(2, 15), seconds)
-        inside = slice(*np.searchsorted(time_s, [start, stop]))
-        local_s = time_s[inside] - start
+        inside = np.arange(np.ceil(start * fs_hz), np.ceil(stop * fs_hz), dtype=np.int64)
+        local_s = inside / fs_hz - start
         frequency = generator.uniform(0.4, 5.0, size=6)[:, None]
         phase = generator.uniform(0, 2 * np.pi, size=6)[:, None]
         shake = np.sin(2 * np.pi * frequency * local_s + phase).mean(axis=0)
         envelope = np.sin(np.pi * local_s / max(stop - start, 1e-9))
-        motion[inside] += generator.uniform(2, 6) * envelope * shake
+        signal[inside] += generator.uniform(2, 6) * envelope * shake
         covered[int(start) : int(np.ceil(stop))] = 1
-    return motion, covered
+    return covered
 
 
 def _rate_at(second_s: Samples, beat_s: Samples) -> Samples:

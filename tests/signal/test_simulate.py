@@ -1,5 +1,7 @@
 """Simulated recordings hold what they say."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,23 @@ def test_the_same_seed_gives_the_same_recording_and_another_one_another():
 
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_recording_is_the_same_in_blocks_of_any_size_and_small_ones_take_little_memory(
+    monkeypatch,
+):
+    def simulate() -> np.ndarray:
+        return simulate_recording(8, minutes=30, artefacts_per_hour=60).signal
+
+    whole = simulate()
+    monkeypatch.setattr("ppgssl.signal.simulate.BLOCK_SAMPLES", 5_000)
+    tracemalloc.start()
+    in_blocks = simulate()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    np.testing.assert_allclose(in_blocks, whole, atol=1e-6)
+    assert peak_bytes < 3 * whole.nbytes
 
 
 @pytest.mark.parametrize("setting", [{"minutes": 0}, {"minutes": 1, "fs_hz": -5}])

@@ -1,8 +1,10 @@
 """`ppgssl simulate` from the command line."""
 
+import errno
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -57,3 +59,19 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path):
     assert result.exit_code == 2
     assert "cannot be written" in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_a_disk_that_fills_up_leaves_no_half_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def write_half(table: pa.Table, path: Path, **options: object) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", write_half)
+
+    result = simulate(tmp_path / "out")
+
+    assert result.exit_code == 2
+    assert "No space left on device" in " ".join(result.stderr.split())
+    assert list((tmp_path / "out").glob("*.parquet")) == []
