@@ -46,6 +46,14 @@ def read(path: Path, text: str, fs_hz: float | None = None) -> Recording:
         ("\ufefftime,ppg", lambda t, x: f"{t:.6f},{x:.6f}"),
         ("'Elapsed time','PLETH'\n'seconds','NU'", lambda t, x: f"{t:.6f},{x:.6f}"),
         ("time,ppg,ppg_quality", lambda t, x: f"{t:.6f},{x:.6f},1"),
+        ("time ppg", lambda t, x: f"  {t:.6f}   {x:.6f} "),
+        ("# time ppg resp", lambda t, x: f"{t:.6f} {x:.6f} 7"),
+        ("time|ppg", lambda t, x: f"{t:.6f}|{x:.6f}"),
+        ("Device: X\n\nRate,64\ntime,ppg,resp", lambda t, x: f"{t:.6f},{x:.6f},1"),
+        ("Rate,64\nGain,2\nHand,left\ntime,ppg", lambda t, x: f"{t:.6f},{x:.6f}"),
+        ("sep=;\nTime;PPG\ns;mV", lambda t, x: f"{t:.6f};{x:.6f}"),
+        ("time,ppg", lambda t, x: f"{t:.6f},{x:.6f},"),
+        ("time ppg", lambda t, x: f'"row" {t:.6f} {x:.6f}'),
     ],
 )
 def test_a_table_with_times_is_read_at_its_rate(tmp_path: Path, header: str, row: Row):
@@ -54,6 +62,71 @@ def test_a_table_with_times_is_read_at_its_rate(tmp_path: Path, header: str, row
     assert (recording.recording_id, recording.subject_id, recording.fs_hz) == ("a", "a", FS_HZ)
     np.testing.assert_allclose(recording.signal, PULSE, atol=1e-6)
     assert recording.signal.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second"),
+    [
+        ("Time [s]", 1.0),
+        ("time_ms", 1e3),
+        ("timestampMs", 1e3),
+        ("ts_us", 1e6),
+        ("time", 1e3),
+        ("time", 1e6),
+        ("time", 1e9),
+    ],
+)
+def test_the_unit_of_times_is_named_or_the_only_possible_one(
+    tmp_path: Path, name: str, per_second: float
+):
+    text = table(f"{name},ppg", lambda t, x: f"{t * per_second:.3f},{x:.6f}")
+
+    assert read(tmp_path / "a.csv", text).fs_hz == FS_HZ
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        lambda t: f"12:00:{t:06.3f}",
+        lambda t: f"05/31/2024 12:00:{t:06.3f} PM",
+        lambda t: f"'0:{t:06.3f}'",
+        lambda t: f"'[12:00:{t:06.3f} 31/05/2024]'",
+        lambda t: (
+            f"{datetime(2024, 5, 31, 23, 59, 55) + timedelta(seconds=t):%d.%m.%Y %H:%M:%S.%f}"
+        ),
+        lambda t: f"12:59:{55 + t:06.3f} AM" if t < 5 else f"1:00:{t - 5:06.3f} AM",
+    ],
+)
+def test_times_may_be_those_of_a_clock(tmp_path: Path, clock: Callable[[float], str]):
+    text = table("'Elapsed time','PLETH'\n'hh:mm:ss.mmm','NU'", lambda t, x: f"{clock(t)},{x:.6f}")
+
+    recording = read(tmp_path / "a.csv", text)
+
+    assert recording.fs_hz == FS_HZ
+    np.testing.assert_allclose(recording.signal, PULSE, atol=1e-6)
+
+
+def test_a_clock_that_is_missing_once_is_named(tmp_path: Path):
+    text = table("time,ppg", lambda t, x: f"{'' if t == 1 else f'12:00:{t:06.3f}'},{x}")
+
+    with pytest.raises(RecordingError, match="the time of sample 64 is missing"):
+        read(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_spreadsheets_write_other_encodings(tmp_path: Path, encoding: str):
+    text = table("time\tppg", lambda t, x: f"{t:.6f}\t{x:.6f}")
+    (tmp_path / "a.txt").write_text(text, encoding=encoding)
+
+    recording = find_recordings([tmp_path / "a.txt"]).refs[0].load()
+
+    np.testing.assert_allclose(recording.signal, PULSE, atol=1e-6)
+
+
+def test_samples_that_are_missing_from_the_start_are_data_and_no_names(tmp_path: Path):
+    recording = read(tmp_path / "a.csv", "NaN\nNaN\n1.5\n2.5\n", fs_hz=FS_HZ)
+
+    np.testing.assert_array_equal(recording.signal, [np.nan, np.nan, 1.5, 2.5])
 
 
 @pytest.mark.parametrize("header", ["", "ppg", "value"])
@@ -114,9 +187,12 @@ def test_a_column_of_subjects_names_the_subject(tmp_path: Path):
         ("time,ppg\n0,1\n0.1,x\n0.2,3", "invalid value 'x'"),
         ("time,ppg,z\n0,1,2\n0.1,1,2\n0.2,1", "Expected 3 columns, got 2"),
         ("time,ppg\n0,1\n0.1,2\n,3\n0.3,4", "the time of sample 2 is missing"),
-        ("time,ppg\n0,1\n8,2\n16,3", "are 8 s apart, .* name it in the header, as in time_ms"),
+        ("time,ppg\n0,1\n1,2\n2,3", "are 1 s apart, .* name it in the header, as in time_ms"),
+        ("Time [s],ppg\n0,1\n8,2\n16,3", "are 8 s apart, which is no PPG"),
         ("time,ppg\n3,1\n2,2\n1,3", "the times in 'time' do not increase"),
-        ("time,ppg\n12:00:00.000,1\n12:00:00.008,2", "12:00:00.000 is no time; expected seconds"),
+        ("time,ppg\nnoon,1\nmidnight,2", "noon is no time; expected seconds"),
+        ("time,ppg\n12:00:00,1\n12:00:00,2\n12:00:01,3", "are 0.5 s apart, which is no PPG"),
+        (",".join(["1"] * 30) + "\n" + ",".join(["2"] * 30), "column 20 and 10 more; pick one"),
         ("time,ppg\n0,1", "1 samples are too few to tell their rate"),
     ],
 )

@@ -1,15 +1,14 @@
 """Text tables: a column of PPG, beside it one of times, or none where the rate is known.
 
-Separated by comma, semicolon or tab; a header is optional, and a row of units below it is passed
-over. Empty cells and NaN are missing samples. With semicolons or tabs, numbers may be written 0,25.
-The tables that come with a recording of BIDMC are read as its labels (see `bidmc`).
+Separated by comma, semicolon, tab, bar or spaces; names are optional, and lines above them or units
+below are passed over (see `layout`). Empty cells and NaN are missing samples. Where the comma does
+not separate, numbers may be written 0,25. The tables that come with a recording of BIDMC are read
+as its labels (see `bidmc`).
 """
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,52 +16,14 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from ppgssl.data.readers import bidmc
+from ppgssl.data.readers.layout import MISSING, SPACES, Layout, sniff
 from ppgssl.data.readers.naming import HOW_TO_GIVE_RATE, SUBJECT_NAMES, find_channel, find_column
-from ppgssl.data.readers.times import is_time, rate_of_times
+from ppgssl.data.readers.times import is_time, rate_of_times, times_of_clock
 from ppgssl.data.readers.values import as_signal
 from ppgssl.data.recordings import ReadOptions, Recording, RecordingRef
 from ppgssl.errors import RecordingError
 
-HEAD_BYTES = 65_536
-HEAD_LINES = 20
-DELIMITERS = (";", "\t", ",")  # in this order: 0,25;0,26 is two numbers
-MOST_HEADER_ROWS = 2
-MISSING = ["", "NaN", "nan", "NAN", "NA", "N/A", "null", "NULL", "None", "-"]
-
 OTHER_EMPATICA_SENSORS = frozenset({"acc.csv", "eda.csv", "hr.csv", "ibi.csv", "temp.csv"})
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a table is written.
-
-    Attributes:
-        names: Of its columns, stripped; made up where it has no header.
-        delimiter: Between cells.
-        decimal_point: Within numbers.
-        skip_rows: Lines before the first row of data.
-    """
-
-    names: tuple[str, ...]
-    delimiter: str
-    decimal_point: str
-    skip_rows: int
-
-    @property
-    def time_column(self) -> int | None:
-        """Position of the samples' times."""
-        return next((k for k, name in enumerate(self.names) if is_time(name)), None)
-
-    @property
-    def subject_column(self) -> int | None:
-        """Position of the subject's id."""
-        name = find_column(self.names, SUBJECT_NAMES)
-        return None if name is None else self.names.index(name)
-
-    def channel_column(self, wanted: str | None, path: Path) -> int:
-        """Position of the PPG, which is never that of the times."""
-        others = [k for k in range(len(self.names)) if k != self.time_column]
-        return others[find_channel([self.names[k] for k in others], wanted, path)]
 
 
 def find(path: Path, options: ReadOptions) -> list[RecordingRef]:
@@ -71,11 +32,11 @@ def find(path: Path, options: ReadOptions) -> list[RecordingRef]:
     Raises:
         RecordingError: It is no table of numbers, has no PPG column, or does not say its rate.
     """
-    layout = _sniff(path)
+    layout = sniff(path)
     if path.name.lower() in OTHER_EMPATICA_SENSORS:
         raise RecordingError(f"{path}: another sensor of an Empatica export; the PPG is in BVP.csv")
-    layout.channel_column(options.channel, path)
-    if layout.time_column is None and options.fs_hz is None:
+    _channel_column(layout, options.channel, path)
+    if _time_column(layout) is None and options.fs_hz is None:
         raise RecordingError(f"{path}: no column of times; {HOW_TO_GIVE_RATE}")
     return [
         RecordingRef(
@@ -96,9 +57,10 @@ def load(ref: RecordingRef) -> Recording:
         RecordingError: A row is incomplete, a cell is no number, the times are not evenly spaced,
             or there are several subjects.
     """
-    layout = _sniff(ref.path)
-    channel, time = layout.channel_column(ref.options.channel, ref.path), layout.time_column
-    table = _read(ref.path, layout, channel)
+    layout = sniff(ref.path)
+    channel = _channel_column(layout, ref.options.channel, ref.path)
+    time, subject = _time_column(layout), _subject_column(layout)
+    table = _read(ref.path, layout, [k for k in (channel, time, subject) if k is not None])
     if time is None:
         assert ref.options.fs_hz is not None, "tables without times are found only with a rate"
         fs_hz = ref.options.fs_hz
@@ -107,62 +69,33 @@ def load(ref: RecordingRef) -> Recording:
     subject_id, labels = bidmc.read_companions(ref.path)
     return Recording(
         recording_id=ref.recording_id,
-        subject_id=_subject(table, layout, ref.path) or subject_id or ref.recording_id,
+        subject_id=_subject(table, subject, ref.path) or subject_id or ref.recording_id,
         fs_hz=fs_hz,
         signal=as_signal(table[str(channel)].to_numpy(), ref.path),
         labels=labels,
     )
 
 
-def _sniff(path: Path) -> Layout:
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    lines = head.decode("utf-8-sig", errors="replace").splitlines()
-    if len(head) == HEAD_BYTES:
-        lines = lines[:-1]  # cut off in the middle
-    num_comments = next((k for k, line in enumerate(lines) if not line.startswith("#")), 0)
-    lines = lines[num_comments : num_comments + HEAD_LINES]
-    delimiter = next((d for d in DELIMITERS if _is_table(lines, d)), ",")
-    has_points = any("." in line for line in lines[1:])
-    decimal_point = "." if delimiter == "," or has_points else ","
-
-    rows = [[_strip(cell) for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-    numeric = [any(_is_number(cell, decimal_point) for cell in row) for row in rows]
-    num_header = numeric.index(True) if True in numeric else len(rows)
-    if num_header > MOST_HEADER_ROWS or len(rows) == num_header:
-        raise RecordingError(f"{path}: no table of numbers")
-    names = rows[0] if num_header else _made_up_names(len(rows[0]))
-    return Layout(tuple(names), delimiter, decimal_point, num_comments + num_header)
+def _time_column(layout: Layout) -> int | None:
+    return next((k for k, name in enumerate(layout.names) if is_time(name)), None)
 
 
-def _is_table(lines: Sequence[str], delimiter: str) -> bool:
-    widths = {len(row) for row in csv.reader(lines, delimiter=delimiter)}
-    return len(widths) == 1 and max(widths) > 1
+def _subject_column(layout: Layout) -> int | None:
+    name = find_column(layout.names, SUBJECT_NAMES)
+    return None if name is None else layout.names.index(name)
 
 
-def _strip(cell: str) -> str:
-    return cell.strip().strip("'").strip()
+def _channel_column(layout: Layout, wanted: str | None, path: Path) -> int:
+    """Position of the PPG, which is never that of the times."""
+    time = _time_column(layout)
+    others = [k for k in range(len(layout.names)) if k != time]
+    return others[find_channel([layout.names[k] for k in others], wanted, path)]
 
 
-def _is_number(cell: str, decimal_point: str) -> bool:
-    try:
-        float(cell.replace(decimal_point, "."))
-    except ValueError:
-        return False
-    return True
-
-
-def _made_up_names(num_columns: int) -> list[str]:
-    """Without a header: the signal, or times and signal."""
-    known = {1: ["signal"], 2: ["time", "signal"]}
-    return known.get(num_columns) or [f"column {k + 1}" for k in range(num_columns)]
-
-
-def _read(path: Path, layout: Layout, channel: int) -> pa.Table:
-    """The columns of the channel, times and subject, called by their positions."""
-    wanted = [k for k in (channel, layout.time_column, layout.subject_column) if k is not None]
+def _read(path: Path, layout: Layout, wanted: list[int]) -> pa.Table:
+    """The wanted columns, called by their positions; the first is that of the channel."""
     return pacsv.read_csv(
-        path,
+        _plain_text(path, layout),
         pacsv.ReadOptions(
             use_threads=False,
             skip_rows=layout.skip_rows,
@@ -172,29 +105,42 @@ def _read(path: Path, layout: Layout, channel: int) -> pa.Table:
         pacsv.ParseOptions(delimiter=layout.delimiter, ignore_empty_lines=len(layout.names) > 1),
         pacsv.ConvertOptions(
             include_columns=[str(k) for k in wanted],
-            column_types={str(channel): pa.float64()},
-            null_values=MISSING,
+            column_types={str(wanted[0]): pa.float64()},
+            null_values=list(MISSING),
             decimal_point=layout.decimal_point,
         ),
     )
+
+
+def _plain_text(path: Path, layout: Layout) -> Path | BinaryIO:
+    """The file itself, or its text as the parser takes it: in UTF-8 and with single spaces."""
+    if layout.encoding != "utf-16" and layout.delimiter != SPACES:
+        return path
+    lines = path.read_text(layout.encoding).splitlines()
+    if layout.delimiter == SPACES:
+        lines = [" ".join(line.split()) for line in lines]
+    return io.BytesIO("\n".join(lines).encode())
 
 
 def _times(table: pa.Table, position: int, path: Path) -> npt.NDArray[Any]:
     times = table[str(position)]
     if pa.types.is_timestamp(times.type):
         return times.cast(pa.timestamp("ns")).to_numpy()
-    if not (pa.types.is_integer(times.type) or pa.types.is_floating(times.type)):
+    if pa.types.is_integer(times.type) or pa.types.is_floating(times.type):
+        return times.to_numpy().astype(np.float64)
+    clock = times_of_clock(times)
+    if np.isnat(clock[0]):
         raise RecordingError(
             f"{path}: {times[0]} is no time; expected seconds, milliseconds, or timestamps such as "
             "2024-05-31 12:00:00.008"
         )
-    return times.to_numpy().astype(np.float64)
+    return clock
 
 
-def _subject(table: pa.Table, layout: Layout, path: Path) -> str | None:
-    if layout.subject_column is None:
+def _subject(table: pa.Table, position: int | None, path: Path) -> str | None:
+    if position is None:
         return None
-    subjects = table[str(layout.subject_column)].unique().to_pylist()
+    subjects = table[str(position)].unique().to_pylist()
     if len(subjects) != 1:
         raise RecordingError(
             f"{path}: holds {len(subjects)} subjects; give each a file, or one Parquet file with a "

@@ -51,7 +51,16 @@ GENERIC_NAMES = (
 
 RECORDING_NAMES = ("recording_id", "recording", "record_id", "record")
 SUBJECT_NAMES = ("subject_id", "subject", "patient_id", "patient")
-RATE_NAMES = ("fs_hz", "fs", "sampling_rate_hz", "sampling_rate", "sampling_frequency")
+RATE_NAMES = (
+    "fs_hz",
+    "fs",
+    "sampling_rate_hz",
+    "sampling_rate",
+    "sampling_frequency",
+    "sample_rate_hz",
+    "sample_rate",
+)
+NUM_CHANNELS_SHOWN = 20
 
 HOW_TO_GIVE_RATE = "give its sampling rate (prepare --input-fs HZ, embed --fs HZ)"
 
@@ -81,11 +90,13 @@ def find_channel(names: Sequence[str], wanted: str | None, where: object) -> int
     Raises:
         RecordingError: There is none; the message lists the channels.
     """
-    position = _named(names, wanted) if wanted is not None else _likely(names)
+    position = _named(names, wanted) if wanted is not None else likely_channel(names)
     if position is not None:
         return position
     missing = "no PPG channel" if wanted is None else f"no channel {wanted!r}"
-    channels = ", ".join(name or "(unnamed)" for name in names) or "none"
+    channels = ", ".join(name or "(unnamed)" for name in names[:NUM_CHANNELS_SHOWN]) or "none"
+    if len(names) > NUM_CHANNELS_SHOWN:
+        channels += f" and {len(names) - NUM_CHANNELS_SHOWN} more"
     raise RecordingError(f"{where}: {missing}; channels are {channels}; pick one with --channel")
 
 
@@ -96,7 +107,8 @@ def _named(names: Sequence[str], wanted: str) -> int | None:
     return spelling.index(plain(wanted)) if plain(wanted) in spelling else None
 
 
-def _likely(names: Sequence[str]) -> int | None:
+def likely_channel(names: Sequence[str]) -> int | None:
+    """Position of the channel that is a PPG by its name; None where there is none."""
     spelling = [plain(name) for name in names]
     exact = [k for k, name in enumerate(spelling) if name in PPG_PARTS]
     partly = [
