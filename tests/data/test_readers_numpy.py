@@ -37,6 +37,18 @@ def test_each_row_of_two_dimensions_is_a_window_in_order(tmp_path: Path):
     np.testing.assert_array_equal([ref.load().signal for ref in refs], STACK)
 
 
+def test_an_axis_of_a_single_channel_is_passed_over(tmp_path: Path):
+    np.save(tmp_path / "column.npy", PULSE[:, None])
+    np.save(tmp_path / "stack.npy", STACK[:, None, :])
+
+    column, *stack = find_recordings([tmp_path], fs_hz=64.0).refs
+
+    assert not column.is_window
+    np.testing.assert_array_equal(column.load().signal, PULSE)
+    assert all(ref.is_window for ref in stack)
+    np.testing.assert_array_equal([ref.load().signal for ref in stack], STACK)
+
+
 def test_windows_of_one_file_are_one_subject_and_files_of_one_name_are_not(tmp_path: Path):
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()

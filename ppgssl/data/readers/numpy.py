@@ -1,5 +1,7 @@
 """NumPy arrays: one recording (samples), or windows side by side (windows, samples).
 
+An axis of one channel, as in (samples, 1) or (windows, 1, samples), is passed over.
+
 A row of a two-dimensional array is a window as it stands, however long it is. In an NPZ file the
 signal may have company: `fs_hz`, `subject_id`, and labels, each a single value, one per window, or
 one per second of a recording. Windows of one file are taken for one subject where it names none,
@@ -50,10 +52,13 @@ def find(path: Path, options: ReadOptions) -> list[RecordingRef]:
         raise RecordingError(
             f"{path}: holds pickled Python objects, which are never read; save plain numbers"
         )
+    if _has_single_channel(shape):
+        shape = (shape[0], *shape[2:])
     is_stack = len(shape) == 2
     if len(shape) not in (1, 2) or 0 in shape or (is_stack and shape[1] < SHORTEST_WINDOW):
         raise RecordingError(
-            f"{path}: expected an array (samples,) or (windows, samples), got shape {shape}"
+            f"{path}: expected an array (samples,) or (windows, samples), got shape "
+            f"{arrays[name][0]}"
         )
     if find_column(arrays, RATE_NAMES) is None and _given_rate(options, is_stack) is None:
         raise RecordingError(f"{path}: an array does not say its rate; {HOW_TO_GIVE_RATE}")
@@ -102,6 +107,11 @@ def _refs(path: Path, name: str, shape: Shape, options: ReadOptions) -> Iterator
             is_window=True,
             options=options,
         )
+
+
+def _has_single_channel(shape: Shape) -> bool:
+    """(samples, 1) or (windows, 1, samples)."""
+    return len(shape) in (2, 3) and shape[1] == 1
 
 
 def _array_id(ref: RecordingRef) -> str:
@@ -154,6 +164,8 @@ def _read_signal(ref: RecordingRef) -> npt.NDArray[Any]:
         array = np.load(ref.path, mmap_mode="r", allow_pickle=False)
     else:
         array = _read_member(ref.path, ref.path.stat().st_mtime_ns, ref.record)
+    if _has_single_channel(array.shape):
+        array = np.squeeze(array, axis=1)
     return array if ref.row is None else array[ref.row]
 
 
