@@ -203,6 +203,30 @@ def test_columns_of_a_long_table_are_labels_where_they_are_constant_or_vital_sig
     assert values_of(second, "rhythm") == ["af"] * 50 + ["sinus"] * 50
 
 
+def test_without_ids_of_recordings_a_long_table_holds_one_of_each_subject(tmp_path: Path):
+    columns = long_table()
+    del columns["recording_id"]
+
+    first, second = read(write(tmp_path / "a.parquet", columns))
+
+    assert (first.recording_id, first.subject_id, first.fs_hz) == ("7", "7", FS_HZ)
+    assert (second.recording_id, second.subject_id, second.fs_hz) == ("9", "9", FS_HZ)
+    np.testing.assert_array_equal(second.signal, -PULSE[:100])
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]"])
+def test_an_index_of_times_that_pandas_left_without_a_name_tells_the_rate(
+    tmp_path: Path, kind: str
+):
+    times = (np.arange(len(PULSE)) / FS_HZ * 1e9).astype(np.int64).astype(kind)
+    path = write(tmp_path / "a.parquet", {"ppg": PULSE, "__index_level_0__": times})
+
+    (recording,) = read(path)
+
+    assert recording.fs_hz == FS_HZ
+    assert recording.labels == {}
+
+
 def test_a_long_table_of_one_recording_needs_no_ids(tmp_path: Path):
     path = write(tmp_path / "a.parquet", {"value": PULSE, "fs": [FS_HZ] * len(PULSE)})
 

@@ -4,8 +4,9 @@
     r1            s1          0.000   0.44  94      M
     r1            s1          0.008   0.43  94      M
 
-Rows of a recording are in the order of time. The rate comes from a column fs_hz, else from the
-times, else from the caller. A column that does not change within a recording is a label; one that
+Rows of a recording are in the order of time. Without recording_id, a subject has one recording. The
+rate comes from a column fs_hz, else from the times (a column of timestamps, whatever its name is,
+too), else from the caller. A column that does not change within a recording is a label; one that
 does is a label track where it is text or its name ends in a unit of vital signs.
 """
 
@@ -30,6 +31,7 @@ from ppgssl.data.readers.values import as_label, as_signal, as_track
 from ppgssl.data.recordings import LabelTrack, ReadOptions, Recording, RecordingRef
 from ppgssl.errors import RecordingError
 
+ID_NAMES = (*RECORDING_NAMES, *SUBJECT_NAMES)
 TRACK_UNITS = ("_bpm", "_pct", "_mmhg")
 
 
@@ -51,11 +53,12 @@ def find(file: pq.ParquetFile, path: Path, options: ReadOptions) -> list[Recordi
     Raises:
         RecordingError: Neither a column nor `options` says the rate.
     """
-    names = file.schema_arrow.names
-    if not _says_rate(names) and options.fs_hz is None:
+    schema = file.schema_arrow
+    is_rate_known = find_column(schema.names, RATE_NAMES) is not None or _time_name(schema)
+    if not is_rate_known and options.fs_hz is None:
         raise RecordingError(f"{path}: no column fs_hz or time_s; {HOW_TO_GIVE_RATE}")
     size_bytes = path.stat().st_size
-    id_name = find_column(names, RECORDING_NAMES)
+    id_name = find_column(schema.names, ID_NAMES)
     if id_name is None:
         return [RecordingRef(path, "parquet", path.stem, size_bytes, options=options)]
     counts = _count_rows(file, id_name)
@@ -97,8 +100,11 @@ def load(ref: RecordingRef) -> Recording:
     )
 
 
-def _says_rate(names: list[str]) -> bool:
-    return find_column(names, RATE_NAMES) is not None or any(is_time(name) for name in names)
+def _time_name(schema: pa.Schema) -> str | None:
+    """The column that is named so, else one of timestamps (pandas' index has no name)."""
+    named = [field.name for field in schema if is_time(field.name)]
+    typed = [field.name for field in schema if pa.types.is_temporal(field.type)]
+    return next(iter([*named, *typed]), None)
 
 
 def _count_rows(file: pq.ParquetFile, id_name: str) -> dict[str, int]:
@@ -115,7 +121,7 @@ def _count_rows(file: pq.ParquetFile, id_name: str) -> dict[str, int]:
 def _read_rows(ref: RecordingRef, schema: pa.Schema) -> pa.Table:
     if not ref.record:
         return pq.read_table(ref.path)
-    id_name = find_column(schema.names, RECORDING_NAMES)
+    id_name = find_column(schema.names, ID_NAMES)
     assert id_name is not None, "refs with a record come from files with a column of ids"
     wanted = pa.scalar(ref.record).cast(_plain_type(schema.field(id_name).type))
     return pq.read_table(ref.path, filters=pc.field(id_name) == wanted)
@@ -132,7 +138,7 @@ def _rate(rows: pa.Table, options: ReadOptions, where: str) -> float:
         if len(rates) != 1 or not isinstance(rates[0], int | float) or not rates[0] > 0:
             raise RecordingError(f"{where}: expected one rate in {rate_name}, got {rates[:5]}")
         return float(rates[0])
-    time_name = next((name for name in rows.column_names if is_time(name)), None)
+    time_name = _time_name(rows.schema)
     if time_name is not None:
         return rate_of_times(rows[time_name].to_numpy(), time_name, where)
     assert options.fs_hz is not None, "files without a rate are found only where it is given"
@@ -143,7 +149,7 @@ def _labels(rows: pa.Table, channel: str, fs_hz: float) -> dict[str, float | str
     not_labels = {plain(name) for name in (channel, *RATE_NAMES, *RECORDING_NAMES, *SUBJECT_NAMES)}
     labels: dict[str, float | str | LabelTrack] = {}
     for name in rows.column_names:
-        if plain(name) in not_labels or is_time(name):
+        if plain(name) in not_labels or name == _time_name(rows.schema) or is_time(name):
             continue
         label = _label(rows[name], name, fs_hz)
         if label is not None:
