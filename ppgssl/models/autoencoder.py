@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ppgssl.config import Config
 from ppgssl.models.decoder import Decoder
 from ppgssl.models.encoder import Encoder
+from ppgssl.models.pooling import divide_up
 
 
 class Reconstruction(NamedTuple):
@@ -49,11 +50,11 @@ def segment_tokens(config: Config) -> int | None:
     A segment is rounded up to whole tokens and never longer than the training window. Positional
     pooling without segments takes the training window as its segment.
     """
-    window = -(-config.data.window_samples // config.model.stride)
+    window = divide_up(config.data.window_samples, config.model.stride)
     if config.model.segment_seconds is None:
         return None if config.model.pooling == "mean" else window
     samples = round(config.model.segment_seconds * config.data.fs_hz)
-    return min(-(-samples // config.model.stride), window)
+    return min(divide_up(samples, config.model.stride), window)
 
 
 def count_parameters(module: nn.Module) -> int:

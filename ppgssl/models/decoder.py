@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn, relu
 
 from ppgssl.config import ModelConfig
-from ppgssl.models.pooling import Broadcast, PositionalUnpool
+from ppgssl.models.pooling import Broadcast, PositionalUnpool, divide_up
 
 
 class TransposedResidualBlock(nn.Module):
@@ -79,9 +79,9 @@ class Decoder(nn.Module):
         self, vectors: Float[Tensor, "B *S D"], num_samples: int
     ) -> Float[Tensor, "B C {num_samples}"]:
         """Reconstruct `num_samples` samples; a single vector serves every segment."""
-        num_tokens = -(-num_samples // self.stride)
+        num_tokens = divide_up(num_samples, self.stride)
         segment_tokens = self.segment_tokens or num_tokens
         if vectors.ndim == 2:
-            vectors = vectors[:, None].expand(-1, -(-num_tokens // segment_tokens), -1)
+            vectors = vectors[:, None].expand(-1, divide_up(num_tokens, segment_tokens), -1)
         tokens = self.unpool(self.expand(vectors), segment_tokens)[..., :num_tokens]
         return self.head(self.blocks(tokens))[..., :num_samples]

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ppgssl.config import ModelConfig
-from ppgssl.models.pooling import MeanPool, PositionalPool
+from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
 
 Windows = Float[Tensor, "B C T"]
 
@@ -101,7 +101,7 @@ class Encoder(nn.Module):
         self, segments: Float[Tensor, "B S D"], num_samples: int
     ) -> Float[Tensor, "B D"]:
         """Average segments by the number of tokens that each of them holds."""
-        num_tokens = -(-num_samples // self.stride)
+        num_tokens = divide_up(num_samples, self.stride)
         per_segment = self.segment_tokens or num_tokens
         starts = torch.arange(segments.shape[1], device=segments.device) * per_segment
         weight = (num_tokens - starts).clamp(max=per_segment) / num_tokens

@@ -17,9 +17,18 @@ Tokens = Float[Tensor, "B C N"]
 SegmentVectors = Float[Tensor, "B S C"]
 
 
+def divide_up(count: int, size: int) -> int:
+    """How many groups of `size` hold `count`: the quotient, rounded up.
+
+    Without negative numbers, which ONNX divides towards zero where Python divides downwards.
+    """
+    return (count + size - 1) // size
+
+
 def split_segments(tokens: Tokens, segment_tokens: int) -> Float[Tensor, "B C S K"]:
     """Group tokens into segments of K, the last one filled up with zeros."""
-    missing = -tokens.shape[-1] % segment_tokens
+    num_tokens = tokens.shape[-1]
+    missing = divide_up(num_tokens, segment_tokens) * segment_tokens - num_tokens
     return F.pad(tokens, (0, missing)).unflatten(-1, (-1, segment_tokens))
 
 
