@@ -1,6 +1,7 @@
 """Shared by every test: array shapes are checked, and real recordings are found or skipped."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def recordings() -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder of an untrained encoder: 2 s segments of 10 s windows at 125 Hz."""
+def make_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes run folders of untrained encoders of 10 s windows at 125 Hz, with overrides."""
     import torch
 
     from ppgssl.config import load_config
@@ -33,18 +34,20 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ppgssl.training.checkpoint import serialise, write_checkpoint
     from ppgssl.training.history import History
 
-    config = load_config(
-        "small",
-        [
-            "data.window_seconds=10",
-            "model.base_filters=4",
-            "model.max_filters=16",
-            "model.segment_seconds=2",
-        ],
-    )
-    torch.manual_seed(0)
-    model = build_autoencoder(config)
-    files = serialise(model, config, History(), {}, preprocessing={}, training={})
-    run = tmp_path_factory.mktemp("encoder") / "run"
-    write_checkpoint(run, 0, files, ["best", "last"])
-    return run
+    def make(*overrides: str) -> Path:
+        size = ["data.window_seconds=10", "model.base_filters=4", "model.max_filters=16"]
+        config = load_config("small", [*size, *overrides])
+        torch.manual_seed(0)
+        model = build_autoencoder(config)
+        files = serialise(model, config, History(), {}, preprocessing={}, training={})
+        run = tmp_path_factory.mktemp("encoder") / "run"
+        write_checkpoint(run, 0, files, ["best", "last"])
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(make_encoder: Callable[..., Path]) -> Path:
+    """A run folder of an untrained encoder with segments of 2 s."""
+    return make_encoder("model.segment_seconds=2")

@@ -7,7 +7,10 @@ Axes used in this file:
     N  windows    T  samples of a window    D  width of the embedding
 """
 
+import logging
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +59,10 @@ def export_onnx(source: str | Path, out: Path) -> float:
         ) from error
     encoder, info = read_encoder(Path(source))
     module = RawWindowEncoder(encoder).eval()
-    example = torch.randn(2, info.window_samples)
+    # Several segments, the last one partial: a size of one in the example would be one for good.
+    example = torch.randn(2, 5 * info.window_samples // 2)
     free = torch.export.Dim.DYNAMIC
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter, about its own passes
+    with _quiet_exporter():
         program = torch.onnx.export(
             module,
             (example,),
@@ -83,6 +86,18 @@ def export_onnx(source: str | Path, out: Path) -> float:
             f"{PARITY:.0e}; the file was removed: try another version of onnxruntime"
         )
     return distance
+
+
+@contextmanager
+def _quiet_exporter() -> Generator[None]:
+    """Silence what torch's exporter says about its own passes and about packages we do not use."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @torch.inference_mode()
