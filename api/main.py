@@ -9,6 +9,7 @@ from api.app import create_app
 from ppgssl.errors import ConfigError
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.structured_logging import configure_logging
+from ppgssl.threads import let_idle_threads_sleep
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
 EXIT_USAGE = 2
@@ -57,6 +58,7 @@ def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Run the API with the settings of the environment; exit 2 where they are wrong."""
+    let_idle_threads_sleep()
     try:
         serve(load_settings())
     except ConfigError as error:

@@ -13,6 +13,7 @@ from ppgssl.cli.prepare import prepare_command
 from ppgssl.cli.services import api_command, worker_command
 from ppgssl.cli.simulate import simulate_command
 from ppgssl.cli.train import train_command
+from ppgssl.threads import let_idle_threads_sleep
 
 app = typer.Typer(
     name="ppgssl",
@@ -51,4 +52,5 @@ app.add_typer(jobs.app, name="jobs")
 
 def main() -> None:
     """Run the command line."""
+    let_idle_threads_sleep()
     app()

@@ -156,11 +156,13 @@ def test_kills_for_memory_are_read_from_the_kernels_counters(tmp_path: Path):
     assert oom_kills(tmp_path / "absent") == 0
 
 
-def test_the_allocator_is_told_only_what_the_user_left_open():
-    environment = child_environment({"MALLOC_TOP_PAD_": "1", "OMP_NUM_THREADS": "3"})
+@pytest.mark.parametrize(
+    ("said", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_idle_threads_sleep_unless_the_user_said_otherwise(said: dict[str, str], expected: str):
+    environment = child_environment({"OMP_NUM_THREADS": "3"} | said)
 
-    assert environment["MALLOC_TOP_PAD_"] == "1"
-    assert environment["MALLOC_MMAP_MAX_"] == "0"
+    assert environment["OMP_WAIT_POLICY"] == expected
     assert environment["OMP_NUM_THREADS"] == "3"
 
 
