@@ -2,7 +2,8 @@
 
 By default OpenMP's threads spin while they wait for the next parallel region, and on a machine that
 has other work they spin away the time that the others need: a training epoch beside other processes
-took 126 to 156 s that way and 21 to 29 s with sleeping threads (docs/log.md).
+took 126 to 156 s that way and 21 to 29 s with sleeping threads. A host that does nothing but train
+small models is faster with OMP_WAIT_POLICY=ACTIVE (docs/log.md).
 """
 
 import os
