@@ -4,16 +4,16 @@ Opening reads `dataset.json` and the files' footers, never a signal.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ppgssl.data.manifest import MANIFEST_NAME, WORK_FOLDER, read_manifest
-from ppgssl.data.older_layout import OlderLayoutWindows, find_metadata, open_older_layout
+from ppgssl.data.older_layout import ID_COLUMN, OlderLayoutWindows, find_metadata, open_older_layout
 from ppgssl.data.parquet_windows import ParquetWindows, open_shards
-from ppgssl.data.schema import SPLITS, Split
+from ppgssl.data.schema import RESERVED_COLUMNS, SPLITS, Split
 from ppgssl.data.windows import Windows, WindowSource
 from ppgssl.errors import DatasetError
 
@@ -29,6 +29,7 @@ class Dataset:
         counts: Windows per split.
         preprocessing: How recordings became windows.
         manifest: All of `dataset.json`; for the older layout its equivalent.
+        labels: Names of the label columns.
         warnings: What a user should know before training on it.
     """
 
@@ -38,6 +39,7 @@ class Dataset:
     counts: dict[str, int]
     preprocessing: dict[str, Any]
     manifest: dict[str, Any]
+    labels: tuple[str, ...]
     warnings: tuple[str, ...]
     _source_of: Callable[[Split], WindowSource]
 
@@ -143,6 +145,9 @@ def _open_current(path: Path) -> Dataset:
         counts={split: manifest.counts.get(split, 0) for split in SPLITS},
         preprocessing=manifest.preprocessing,
         manifest=manifest.model_dump(),
+        labels=_labels(
+            name for shard in shards for name in shard.footer.schema.to_arrow_schema().names
+        ),
         warnings=(),
         _source_of=partial(ParquetWindows, shards, window_samples=manifest.window_samples),
     )
@@ -168,6 +173,12 @@ def _open_older(path: Path, metadata_path: Path) -> Dataset:
             "counts": counts,
             "denoised_missing": num_fallbacks,
         },
+        labels=_labels(layout.metadata.column_names),
         warnings=layout.warnings,
         _source_of=partial(OlderLayoutWindows, layout),
     )
+
+
+def _labels(columns: Iterable[str]) -> tuple[str, ...]:
+    known = {*RESERVED_COLUMNS, ID_COLUMN}
+    return tuple(dict.fromkeys(name for name in columns if name not in known))

@@ -21,6 +21,7 @@ def test_windows_come_back_as_they_were_written(tmp_path: Path):
 
     ids = np.arange(30, dtype=np.float32)[:, None]
     assert (dataset.name, dataset.fs_hz, dataset.window_samples) == ("made", 5.0, WINDOW_SAMPLES)
+    assert dataset.labels == ("hr_bpm", "alarm")
     assert dataset.counts == {"train": 30, "val": 6, "test": 0}
     np.testing.assert_array_equal(batch.window_id, np.arange(30))
     np.testing.assert_array_equal(batch.signal, np.broadcast_to(ids, (30, WINDOW_SAMPLES)))
