@@ -11,27 +11,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from api.encoders import (
+    DEFAULT_MODEL,
+    FoundEncoder,
+    default_encoder_folder,
+    find_encoder,
+    use_newest,
+)
 from api.metrics import Metrics
 from api.problems import RETRY_AFTER_S, ProblemError
 from ppgssl.errors import CheckpointError
-from ppgssl.jobs.errors import ModelNotFoundError
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
-from ppgssl.jobs.tables import Checkpoint
 
 if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
     from ppgssl.models.encoder_file import EncoderInfo
 
-DEFAULT_MODEL = "default"
 UNTRAINED = "untrained"
-WEIGHTS = "encoder.safetensors"
 
 KEPT_ENCODERS = 4
 MAX_WAITING = 32  # requests; each holds its body in memory
@@ -175,63 +177,24 @@ class Embedder:
         return UNTRAINED, self._encoders[UNTRAINED]
 
     def _find(self, model: str) -> "PpgEncoder":
-        if model == DEFAULT_MODEL:
-            return self._load(DEFAULT_MODEL, Path(DEFAULT_MODEL))
-        checkpoint = self._store.find_model(model)
-        try:
-            return self._load_checkpoint(checkpoint)
-        except CheckpointError:
-            newer = self._store.find_model(model)
-            if newer.folder == checkpoint.folder:
-                raise
-            return self._load_checkpoint(newer)  # a better one replaced it since we looked
+        return use_newest(lambda: find_encoder(self._store, self._settings, model), self._load)
 
-    def _load_checkpoint(self, checkpoint: Checkpoint) -> "PpgEncoder":
-        return self._load(
-            weights_sha256(checkpoint), self._settings.artifact_root / checkpoint.folder
-        )
-
-    def _load(self, key: str, source: Path) -> "PpgEncoder":
+    def _load(self, found: FoundEncoder) -> "PpgEncoder":
         from ppgssl.inference.encoder import load_encoder
         from ppgssl.training.devices import resolve_device
 
+        key = found.sha256 or DEFAULT_MODEL
         if key in self._encoders:
             self._encoders.move_to_end(key)
-        elif source == Path(DEFAULT_MODEL) and not default_encoder_folder().is_dir():
-            raise ModelNotFoundError(
-                f"no model is called {DEFAULT_MODEL!r}: this version comes without a trained "
-                "encoder; give an alias or the id of a job"
-            )
         else:
             device = str(resolve_device(self._settings.device))
-            self._keep(key, load_encoder(str(source), device))
+            self._keep(key, load_encoder(found.folder, device))
         return self._encoders[key]
 
     def _keep(self, key: str, encoder: "PpgEncoder") -> None:
         self._encoders[key] = encoder
         while len(self._encoders) > KEPT_ENCODERS:
             self._encoders.popitem(last=False)
-
-
-def weights_sha256(checkpoint: Checkpoint) -> str:
-    """sha256 of the encoder's weights in a checkpoint.
-
-    Raises:
-        CheckpointError: The checkpoint holds no encoder.
-    """
-    for file in checkpoint.files:
-        if file["name"] == WEIGHTS:
-            return file["sha256"]
-    raise CheckpointError(
-        f"checkpoint {checkpoint.name!r} of job {checkpoint.job_id} holds no {WEIGHTS}"
-    )
-
-
-def default_encoder_folder() -> Path:
-    """Where the encoder lies that comes with ppgssl, if this version comes with one."""
-    from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
-
-    return DEFAULT_ENCODER_FOLDER
 
 
 def build_untrained() -> "PpgEncoder":

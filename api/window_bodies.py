@@ -18,7 +18,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 
 from api.arrow_checks import is_compressed
-from api.embedder import DEFAULT_MODEL, Window
+from api.embedder import Window
+from api.encoders import DEFAULT_MODEL
 from api.problems import ProblemError
 from api.schemas import Body
 

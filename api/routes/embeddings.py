@@ -13,10 +13,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from api.dependencies import EmbedderDep
-from api.embedder import DEFAULT_MODEL, Answer, Embedded, Window
+from api.embedder import Answer, Embedded, Window
+from api.encoders import DEFAULT_MODEL
 from api.problems import ProblemError
 from api.routes.jobs import NOT_FOUND
-from api.routes.models import checked_name
 from api.schemas import EmbeddingsRead, ProblemRead
 from api.window_bodies import (
     ARROW,
@@ -91,7 +91,7 @@ async def create_embeddings(
         given = await run_in_threadpool(windows_of_input, asked.input)
     else:
         given = await run_in_threadpool(read_binary, body, body_type, windows)
-    answer = await embedder.embed(checked_name(model), given, fs_hz)
+    answer = await embedder.embed(model, given, fs_hz)
     refuse_faulty(answer.windows, all_or_nothing=answer_type != JSON)
     return await run_in_threadpool(write, answer, answer_type, model, encoding)
 

@@ -1,6 +1,5 @@
 """Encoders that can embed, and names for them."""
 
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -8,19 +7,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from api.dependencies import EmbedderDep, StoreDep
-from api.embedder import DEFAULT_MODEL, Embedder, weights_sha256
+from api.embedder import Embedder
+from api.encoders import DEFAULT_MODEL, NAME, checked_name, weights_sha256
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
 from api.problems import ProblemError
 from api.routes.jobs import NOT_FOUND
 from api.schemas import AliasRead, AliasWrite, ModelRead
 from ppgssl.config import build_config
-from ppgssl.jobs.errors import JobNotFoundError, ModelNotFoundError
+from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import Model
 from ppgssl.jobs.tables import Checkpoint, Job, ModelAlias
 
 router = APIRouter(prefix="/models", tags=["models"])
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 JOB_PREFIX = "job_"
 
 
@@ -63,17 +62,6 @@ def put_alias(
             f"underscores, not {DEFAULT_MODEL!r}, and nothing that begins with {JOB_PREFIX!r}",
         )
     return AliasRead.model_validate(store.set_alias(alias, body.job_id, body.checkpoint))
-
-
-def checked_name(model: str) -> str:
-    """A name that a model can have.
-
-    Raises:
-        ModelNotFoundError: No model can have it.
-    """
-    if NAME.fullmatch(model) is None:
-        raise ModelNotFoundError(f"no model is called {model!r}; give an alias or the id of a job")
-    return model
 
 
 def model_read(model: Model, aliases: Sequence[ModelAlias]) -> ModelRead:

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         """URL of the job table, with the default filled in."""
         return self.database_url or f"sqlite:///{self.artifact_root / DATABASE_FILE}"
 
+    @property
+    def kept_encoders(self) -> Path:
+        """Where the encoders lie that evaluations need, each in a folder named by its sha256."""
+        return self.artifact_root / "encoders"
+
     def job_folder(self, job_id: str) -> Path:
         """Where a job's checkpoints lie."""
         return self.artifact_root / "jobs" / job_id

@@ -1,0 +1,159 @@
+"""Which encoder a model's name means now, and how it is kept for a job that needs it later.
+
+A name may mean another encoder tomorrow: aliases move, and a run replaces its `best`. Whoever needs
+the same encoder later keeps a copy of it under its sha256. Nothing here embeds.
+"""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
+
+from ppgssl.errors import CheckpointError
+from ppgssl.jobs.errors import ModelNotFoundError
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Checkpoint
+
+if TYPE_CHECKING:
+    from ppgssl.models.encoder_file import EncoderInfo
+
+DEFAULT_MODEL = "default"
+WEIGHTS = "encoder.safetensors"
+INFO = "encoder.json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEncoder:
+    """What a model's name means now; `default` is of no job.
+
+    `sha256` is of the weights as they are listed, None where nothing lists them.
+    """
+
+    folder: Path
+    sha256: str | None = None
+    job_id: str | None = None
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEncoder:
+    """An encoder that was copied to where nothing replaces it, and what it was copied from."""
+
+    source: FoundEncoder
+    info: "EncoderInfo"
+
+
+def checked_name(model: str) -> str:
+    """A name that a model can have.
+
+    Raises:
+        ModelNotFoundError: No model can have it.
+    """
+    if NAME.fullmatch(model) is None:
+        raise ModelNotFoundError(f"no model is called {model!r}; give an alias or the id of a job")
+    return model
+
+
+def find_encoder(store: JobStore, settings: Settings, model: str) -> FoundEncoder:
+    """The encoder that an alias, a job's id or `default` means now.
+
+    Raises:
+        ModelNotFoundError: Nothing has this name.
+        CheckpointNotFoundError: The job has no best checkpoint (yet).
+        CheckpointError: The checkpoint holds no encoder.
+    """
+    if model == DEFAULT_MODEL:
+        return FoundEncoder(find_default_encoder())
+    row = store.find_model(checked_name(model))
+    folder = settings.artifact_root / row.folder
+    return FoundEncoder(folder, weights_sha256(row), row.job_id, row.name)
+
+
+def find_default_encoder() -> Path:
+    """The folder of the encoder that comes with ppgssl.
+
+    Raises:
+        ModelNotFoundError: This version comes without one.
+    """
+    folder = default_encoder_folder()
+    if not folder.is_dir():
+        raise ModelNotFoundError(
+            f"no model is called {DEFAULT_MODEL!r}: this version comes without a trained "
+            "encoder; give an alias or the id of a job"
+        )
+    return folder
+
+
+def default_encoder_folder() -> Path:
+    """Where the encoder lies that comes with ppgssl, if this version comes with one."""
+    from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
+
+    return DEFAULT_ENCODER_FOLDER
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """sha256 of the encoder's weights in a checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint holds no encoder.
+    """
+    for file in checkpoint.files:
+        if file["name"] == WEIGHTS:
+            return file["sha256"]
+    raise CheckpointError(
+        f"checkpoint {checkpoint.name!r} of job {checkpoint.job_id} holds no {WEIGHTS}"
+    )
+
+
+def use_newest(find: Callable[[], FoundEncoder], use: Callable[[FoundEncoder], Result]) -> Result:
+    """Use an encoder; once more where a better one replaced it between finding and reading it.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    found = find()
+    try:
+        return use(found)
+    except CheckpointError:
+        newer = find()
+        if newer.folder == found.folder:
+            raise
+        return use(newer)
+
+
+def keep_encoder(found: FoundEncoder, folder: Path) -> KeptEncoder:
+    """Copy an encoder to `folder`/sha256; one that is there already stays.
+
+    Raises:
+        CheckpointError: It is damaged, or gone.
+    """
+    from ppgssl.models.encoder_file import read_encoder
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".copy-", dir=folder) as scratch:
+        copy = Path(scratch) / "encoder"
+        copy.mkdir()
+        for name in (WEIGHTS, INFO):
+            _copy(found.folder / name, copy / name)
+        _, info = read_encoder(copy)
+        target = folder / info.sha256
+        try:
+            copy.rename(target)
+        except OSError:
+            if not target.is_dir():  # else it is there already, with the same content
+                raise
+    return KeptEncoder(found, info)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{source} is missing; name another checkpoint") from error
