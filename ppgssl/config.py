@@ -15,7 +15,14 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ppgssl.errors import ConfigError
 
@@ -170,6 +177,19 @@ class TrainingConfig(Section):
     checkpoint_every_epochs: int = Field(
         default=10, ge=1, description="Keep epoch-N for every N-th epoch."
     )
+    self_check: Literal["off", "warn", "fail"] = Field(
+        default="off",
+        description="Overfit one batch before the first step; where that fails, 'warn' or 'fail'. "
+        "The service sets 'warn' where a job does not say otherwise.",
+    )
+    fail_on_collapse: bool = Field(
+        default=False, description="Stop a run that collapses, after writing `last`."
+    )
+
+    @field_validator("self_check", mode="before")
+    @classmethod
+    def _read_off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML reads a bare off as false
 
 
 class Config(Section):

@@ -10,6 +10,8 @@
     │   └── DeviceError                     a device that this machine does not have
     └── RunError (also RuntimeError)        a failure of the run itself: exit code 1, HTTP 5xx
         ├── NonFiniteLossError              the loss or a gradient became inf or nan
+        ├── SelfCheckError                  the model cannot learn even one batch by heart
+        ├── CollapsedError                  the run learns nothing, and was told to stop then
         ├── CheckpointWriteError            a checkpoint could not be written
         └── ServiceError                    the HTTP service could not be reached, or refused
 
@@ -77,6 +79,18 @@ class NonFiniteLossError(RunError):
     """The loss or a gradient became inf or nan."""
 
     code = "non_finite_loss"
+
+
+class SelfCheckError(RunError):
+    """Before the run, the model could not learn even one batch by heart."""
+
+    code = "self_check_failed"
+
+
+class CollapsedError(RunError):
+    """The run learns nothing and was told to stop then; `last` is written."""
+
+    code = "collapsed"
 
 
 class CheckpointWriteError(RunError):

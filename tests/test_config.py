@@ -118,3 +118,9 @@ def test_a_base_gives_what_the_source_does_not_say_and_yields_to_what_it_does():
 
     assert (silent.data.window_seconds, silent.data.fs_hz) == (30, 100)
     assert (outspoken.data.window_seconds, outspoken.data.fs_hz) == (10, 50)
+
+
+def test_a_bare_off_in_yaml_switches_the_self_check_off():
+    config = load_config(None, ["training.self_check=off"])
+
+    assert config.training.self_check == "off"
