@@ -91,15 +91,16 @@ class RefusedError(ProblemError, InputError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is."""
+    """Where a run is: a training run in its epochs, an evaluation in its stages."""
 
-    epoch: int
-    epochs: int
+    epoch: int | None
+    epochs: int | None
     step: int
     steps: int
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    stage: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,8 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointFile:
-    """A file of a checkpoint; size in bytes."""
+class File:
+    """A file to download; size in bytes."""
 
     name: str
     sha256: str
@@ -197,7 +198,7 @@ class Checkpoint:
     epoch: int
     val_loss: float | None
     created_at: datetime
-    files: list[CheckpointFile]
+    files: list[File]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,7 @@ class Client:
         max_runtime_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Queue a training run.
+        """Queue a job; see also `submit_evaluation`.
 
         Args:
             dataset: Name of a dataset folder under the service's data root.
@@ -318,6 +319,51 @@ class Client:
         given = {key: value for key, value in body.items() if value is not None}
         key = idempotency_key or str(uuid.uuid4())  # so that a repeated request makes no second job
         return _job(self._json("POST", "/v1/jobs", json=given, headers={"Idempotency-Key": key}))
+
+    def submit_evaluation(
+        self,
+        dataset: str,
+        *,
+        model: str = "default",
+        labels: Sequence[str] = (),
+        config: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        priority: int = 0,
+        max_attempts: int | None = None,
+        max_runtime_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Queue an evaluation of a frozen encoder on a labelled dataset.
+
+        The job's `config["encoder"]` says which weights `model` meant when it was submitted.
+
+        Args:
+            dataset: Name of a dataset folder under the service's data root.
+            model: Alias, job id or `default`.
+            labels: Which labels to probe; none means every label that can be probed.
+            config: Further settings of the evaluation; they win over the two above.
+            name: For people.
+            metadata: Kept with the job.
+            priority: Higher runs first.
+            max_attempts: Tries where a worker is lost; None is the service's default.
+            max_runtime_s: Longest time of running, seconds.
+            idempotency_key: Two calls with one key make one job; by default each call makes one.
+
+        Raises:
+            RefusedError: Dataset, model, label or setting is wrong; the detail says which and why.
+        """
+        return self.submit(
+            dataset,
+            kind="evaluate",
+            config={"model": model, "labels": list(labels), **(config or {})},
+            name=name,
+            metadata=metadata,
+            priority=priority,
+            max_attempts=max_attempts,
+            max_runtime_s=max_runtime_s,
+            idempotency_key=idempotency_key,
+        )
 
     def get(self, job_id: str) -> Job:
         """The job as it is now."""
@@ -426,22 +472,10 @@ class Client:
             InputError: The checkpoint has no file of such a name.
             ServiceError: What arrived is not what the service said it sends.
         """
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".download-", dir=out) as folder:
-            tries = _Tries(self._sleep)
-            while True:
-                wanted = self._files(job_id, checkpoint, files)
-                try:
-                    for file in wanted:
-                        self._fetch(job_id, checkpoint, file, Path(folder) / file.name)
-                    break
-                except (_DamagedError, httpx.TransportError) as error:
-                    tries.wait_after(error, self._url)
-            return [(Path(folder) / file.name).replace(out / file.name) for file in wanted]
+        route = f"/v1/jobs/{job_id}/checkpoints/{checkpoint}"
+        return self._save(out, route, lambda: self._files(job_id, checkpoint, files))
 
-    def _files(
-        self, job_id: str, checkpoint: str, names: Sequence[str] | None
-    ) -> list[CheckpointFile]:
+    def _files(self, job_id: str, checkpoint: str, names: Sequence[str] | None) -> list[File]:
         found = {known.name: known for known in self.checkpoints(job_id)}.get(checkpoint)
         if found is None:
             raise InputError(f"job {job_id} has no checkpoint {checkpoint!r} (yet)")
@@ -451,17 +485,26 @@ class Client:
             raise InputError(
                 f"checkpoint {checkpoint!r} has no {absent[0]}; it has {', '.join(files)}"
             )
-        wanted = [files[name] for name in names or files]
-        for file in wanted:
-            if PLAIN_NAME.fullmatch(file.name) is None:
-                raise ServiceError(
-                    f"the service names a file {file.name!r}, which is no plain name"
-                )
-        return wanted
+        return [files[name] for name in names or files]
 
-    def _fetch(self, job_id: str, checkpoint: str, file: CheckpointFile, path: Path) -> None:
+    def _save(self, out: Path, route: str, list_files: Callable[[], list[File]]) -> list[Path]:
+        """Download the listed files, all of one listing, and move them to `out` together."""
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".download-", dir=out) as folder:
+            tries = _Tries(self._sleep)
+            while True:
+                wanted = list_files()
+                _refuse_paths(wanted)
+                try:
+                    for file in wanted:
+                        self._fetch(f"{route}/{file.name}", file, Path(folder) / file.name)
+                    break
+                except (_DamagedError, httpx.TransportError) as error:
+                    tries.wait_after(error, self._url)
+            return [(Path(folder) / file.name).replace(out / file.name) for file in wanted]
+
+    def _fetch(self, route: str, file: File, path: Path) -> None:
         digest = hashlib.sha256()
-        route = f"/v1/jobs/{job_id}/checkpoints/{checkpoint}/{file.name}"
         with self._http.stream("GET", route) as answer, path.open("wb") as target:
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 raise _DamagedError(f"{file.name} was replaced meanwhile")
@@ -473,6 +516,42 @@ class Client:
             raise _DamagedError(
                 f"{file.name} has the sha256 {digest.hexdigest()}, not {file.sha256}"
             )
+
+    # --------------------------------------------------------------------------------- reports
+
+    def report(self, job_id: str) -> dict[str, Any]:
+        """What a finished evaluation found, as its `report.json` has it; `files` lists its files.
+
+        Raises:
+            RefusedError: The job is no evaluation, or has not succeeded (yet).
+        """
+        return self._json("GET", f"/v1/jobs/{job_id}/report", params={"format": "json"})
+
+    def report_markdown(self, job_id: str) -> str:
+        """The same for people.
+
+        Raises:
+            RefusedError: The job is no evaluation, or has not succeeded (yet).
+        """
+        return self._request("GET", f"/v1/jobs/{job_id}/report", params={"format": "md"}).text
+
+    def download_report(self, job_id: str, out: Path) -> list[Path]:
+        """Download a report with its pictures into a folder, checked against their sha256.
+
+        Returns:
+            Where the files are now.
+
+        Raises:
+            RefusedError: The job is no evaluation, or has not succeeded (yet).
+            ServiceError: What arrived is not what the service said it sends.
+        """
+
+        def list_files() -> list[File]:
+            return [_record(File, file) for file in self.report(job_id)["files"]]
+
+        return self._save(out, f"/v1/jobs/{job_id}/report", list_files)
+
+    # ------------------------------------------------------------------- models and embeddings
 
     def models(self) -> Iterator[Model]:
         """Encoders that can embed, newest first."""
@@ -646,6 +725,12 @@ def _raise_for_problem(answer: httpx.Response) -> None:
     raise kind(answer.status_code, members if isinstance(members, dict) else {})
 
 
+def _refuse_paths(files: Sequence[File]) -> None:
+    for file in files:
+        if PLAIN_NAME.fullmatch(file.name) is None:
+            raise ServiceError(f"the service names a file {file.name!r}, which is no plain name")
+
+
 def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -699,7 +784,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         created_at=_time(data["created_at"]),
         started_at=_time(data["started_at"]),
         finished_at=_time(data["finished_at"]),
-        progress=progress and _record(Progress, progress),
+        progress=progress and _record(Progress, {"stage": None} | progress),
         best=best and _record(Best, best),
         error=_failure(data["error"]),
     )
@@ -712,5 +797,5 @@ def _loss_point(data: Mapping[str, Any]) -> LossPoint:
 
 
 def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
-    files = [_record(CheckpointFile, file) for file in data["files"]]
+    files = [_record(File, file) for file in data["files"]]
     return _record(Checkpoint, data, files=files, created_at=_time(data["created_at"]))

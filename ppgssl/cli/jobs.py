@@ -12,6 +12,8 @@ import typer
 from rich.table import Table
 
 from ppgssl.cli.output import EXIT_FAILURE, console_err, console_out, exit_codes, print_json
+from ppgssl.errors import InputError
+from ppgssl.jobs.kinds import JobKind
 
 if TYPE_CHECKING:
     from ppgssl.client import Client, Event, Job
@@ -36,8 +38,21 @@ JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 
 @app.command("submit")
 def submit_command(
-    dataset: Annotated[str, typer.Argument(help="Dataset folder under the service's data root.")],
+    dataset: Annotated[
+        str | None, typer.Argument(help="Dataset folder under the service's data root.")
+    ] = None,
+    dataset_option: Annotated[
+        str | None, typer.Option("--dataset", help="The same, by name.")
+    ] = None,
+    kind: Annotated[JobKind, typer.Option(help="What the job does.")] = JobKind.PRETRAIN,
     preset: Annotated[str | None, typer.Option(help="Preset: ssl_pretraining, small, ...")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Evaluate this encoder: job id, alias or default.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Evaluate on this label, repeatable. Default: all there are."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file laid over the preset.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key, repeatable.")
@@ -48,25 +63,53 @@ def submit_command(
     max_runtime_s: Annotated[
         float | None, typer.Option("--max-runtime", help="Longest time of running, seconds.")
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a training run.
+    """Queue a training run, or an evaluation of an encoder.
 
     Example: ppgssl jobs submit my_dataset --preset small --set training.epochs=4
+
+    Example: ppgssl jobs submit my_dataset --kind evaluate --model production --label hr_bpm
     """
     with connected(url, api_key) as client:
+        tree = _config_tree(config, overrides or [])
+        tree |= _evaluated(kind, model, label or [])
         job = client.submit(
-            dataset,
+            _one_dataset(dataset, dataset_option),
+            kind=kind.value,
             preset=preset,
-            config=_config_tree(config, overrides or []),
+            config=tree,
             name=name,
             priority=priority,
             max_attempts=max_attempts,
             max_runtime_s=max_runtime_s,
         )
-        _show(job, as_json=as_json)
+        if watch:
+            console_err.print(f"submitted {job.id}")
+            _watch(client, job.id, as_json=as_json)
+        else:
+            _show(job, as_json=as_json)
+
+
+def _one_dataset(argument: str | None, option: str | None) -> str:
+    if argument is not None and option is not None:
+        raise InputError(f"name one dataset, not both {argument!r} and --dataset {option!r}")
+    dataset = argument if option is None else option
+    if dataset is None:
+        raise InputError("name the dataset: ppgssl jobs submit DATASET")
+    return dataset
+
+
+def _evaluated(kind: JobKind, model: str | None, labels: Sequence[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {} if model is None else {"model": model}
+    if labels:
+        given["labels"] = list(labels)
+    if given and kind is not JobKind.EVALUATE:
+        raise InputError("--model and --label are of evaluations; add --kind evaluate")
+    return given
 
 
 def _config_tree(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
@@ -96,12 +139,14 @@ def list_command(
     if as_json:
         print_json([_plain(job) for job in jobs])
         return
-    table = Table("id", "name", "dataset", "status", "progress", "val loss", "created", box=None)
+    table = Table(
+        "id", "kind", "name", "dataset", "status", "progress", "val loss", "created", box=None
+    )
     for job in jobs:
         best = f"{job.best.val_loss:.4f}" if job.best and job.best.val_loss is not None else ""
         created = f"{job.created_at:%Y-%m-%d %H:%M}"
-        cells = (job.id, job.name or "", job.dataset or "", job.status, _share(job), best, created)
-        table.add_row(*cells)
+        names = (job.id, job.kind, job.name or "", job.dataset or "")
+        table.add_row(*names, job.status, _share(job), best, created)
     console_out.print(table)
 
 
@@ -126,9 +171,13 @@ def watch_command(
     Example: ppgssl jobs watch job_0123456789abcdef0123
     """
     with connected(url, api_key) as client:
-        for event in client.watch(job_id):
-            _print_event(event, as_json=as_json)
-        job = client.get(job_id)
+        _watch(client, job_id, as_json=as_json)
+
+
+def _watch(client: "Client", job_id: str, *, as_json: bool) -> None:
+    for event in client.watch(job_id):
+        _print_event(event, as_json=as_json)
+    job = client.get(job_id)
     if not as_json:
         _show(job, as_json=False)
     if job.status != "succeeded":
@@ -155,6 +204,8 @@ def describe(event_type: str, data: Mapping[str, Any]) -> str:
         return f"warning: {data['message']}"
     if event_type == "checkpoint" and data["name"] == "best":
         return f"best checkpoint so far: epoch {data['epoch']}, step {data['step']}"
+    if event_type == "progress" and data.get("stage"):
+        return f"{data['fraction']:4.0%}  {data['stage']}"
     if event_type == "losses":
         return "\n".join(_epoch_line(p) for p in data["points"] if p["split"] == "val")
     return ""
@@ -253,6 +304,33 @@ def download_command(
 
         files = None if everything else ENCODER_FILES
         paths = client.download(job_id, out, checkpoint=checkpoint, files=files)
+    _show_paths(paths, as_json=as_json)
+
+
+@app.command("report")
+def report_command(
+    job_id: JobId,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to download the report and its pictures to.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what an evaluation found, as Markdown or as JSON, or download it with its pictures.
+
+    Example: ppgssl jobs report job_0123456789abcdef0123 --out report
+    """
+    with connected(url, api_key) as client:
+        if out is not None:
+            _show_paths(client.download_report(job_id, out), as_json=as_json)
+        elif as_json:
+            print_json(client.report(job_id))
+        else:
+            console_out.print(client.report_markdown(job_id), markup=False)
+
+
+def _show_paths(paths: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         print_json([str(path) for path in paths])
         return
@@ -276,8 +354,10 @@ def _show(job: "Job", *, as_json: bool) -> None:
         return
     rows = {
         "id": job.id,
+        "kind": job.kind,
         "name": job.name,
         "dataset": job.dataset,
+        "encoder": _encoder(job),
         "status": job.status,
         "progress": _share(job),
         "best": job.best and f"val loss {job.best.val_loss}, epoch {job.best.epoch}",
@@ -289,10 +369,18 @@ def _show(job: "Job", *, as_json: bool) -> None:
             console_out.print(f"{label:9} {value}", markup=False)
 
 
+def _encoder(job: "Job") -> str | None:
+    """What an evaluation evaluates."""
+    encoder = job.config.get("encoder")
+    return encoder and f"{job.config['model']}, sha256 {encoder['sha256']}"
+
+
 def _share(job: "Job") -> str:
     if job.progress is None:
         return ""
-    return f"{job.progress.fraction:.0%} (epoch {job.progress.epoch}/{job.progress.epochs})"
+    progress = job.progress
+    where = progress.stage or f"epoch {progress.epoch}/{progress.epochs}"
+    return f"{progress.fraction:.0%} ({where})"
 
 
 def _plain(job: "Job") -> dict[str, Any]:

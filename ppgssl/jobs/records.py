@@ -17,7 +17,10 @@ DEFAULT_MAX_ATTEMPTS = 3  # a reboot or two must not lose a job; a run that alwa
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is asked for; `config` is the whole config, validated."""
+    """What is asked for; `config` is the whole config, validated.
+
+    `request` is what a repeated request is told by, where `config` depends on more than on it.
+    """
 
     kind: str
     config: dict[str, Any]
@@ -27,6 +30,7 @@ class NewJob:
     priority: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     max_runtime_s: float | None = None
+    request: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ppgssl.errors import ConfigError
+from ppgssl.jobs.kinds import REPORT_FOLDER
 
 DATABASE_FILE = "ppgssl.sqlite"
 
@@ -109,8 +110,12 @@ class Settings(BaseSettings):
         return self.artifact_root / "encoders"
 
     def job_folder(self, job_id: str) -> Path:
-        """Where a job's checkpoints lie."""
+        """Where what a job leaves behind lies."""
         return self.artifact_root / "jobs" / job_id
+
+    def report_folder(self, job_id: str) -> Path:
+        """Where the report of an evaluation lies, once it is whole."""
+        return self.job_folder(job_id) / REPORT_FOLDER
 
 
 def load_settings() -> Settings:

@@ -648,7 +648,8 @@ class JobStore:
 
 
 def _new_row(new: NewJob, idempotency_key: str | None, now: datetime) -> Job:
-    body = json.dumps(asdict(new), sort_keys=True, separators=(",", ":"))
+    asked = asdict(new) if new.request is None else new.request
+    body = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return Job(
         id=f"job_{secrets.token_hex(10)}",
         kind=new.kind,
