@@ -1,19 +1,37 @@
-"""Figures that a loss curve hides: does the model explain anything, do the embeddings differ?
+"""Figures that a loss curve hides: do the embeddings differ, and do they differ usefully?
+
+Pure functions of embeddings. What the figures are worth as a warning is said in `collapse.py`.
 
 Axes used in this file:
-    N  embeddings    D  their width
+    N  embeddings    D  their width    P  pairs of neighbouring windows
 """
 
+import numpy as np
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
-EMBEDDINGS_LIMIT = 4096  # windows whose embeddings are kept for the figures
+from ppgssl.training.heart_rate_probe import heart_rate_probe
+from ppgssl.training.held_out import HeldOut
+
 DEAD_DEVIATION = 1e-4  # an embedding dimension that spreads less says nothing
-LOWEST_EXPLAINED_VARIANCE = 0.05
-LOWEST_EFFECTIVE_RANK = 4.0
-GRACE_EPOCHS = 3  # after the warm-up; before that, or before so many steps,
-GRACE_STEPS = 100  # a slow start is no collapse
+SPREAD_QUANTILES = {"p5": 0.05, "p95": 0.95}
+TEMPERATURE = 2.0  # of the uniformity, as its authors use it
+ROWS_AT_A_TIME = 512
+
+
+def health_figures(embeddings: Float[Tensor, "N D"], held_out: HeldOut) -> dict[str, float]:
+    """All figures of the chosen windows' embeddings; `held_out.missing` says which may lack."""
+    figures = embedding_figures(embeddings)
+    if len(held_out.neighbours):
+        figures["alignment"] = alignment(embeddings, held_out.neighbours)
+    if len(embeddings) > 1:
+        figures["uniformity"] = uniformity(embeddings)
+    if held_out.can_probe:
+        frozen = embeddings.detach().double().cpu().numpy()
+        figures |= heart_rate_probe(frozen, held_out.heart_rates, held_out.first_half)
+    return figures
 
 
 def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
@@ -23,6 +41,7 @@ def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
         effective_rank: exponential of the entropy of the normalised singular values of the centred
             embeddings, from 1 to min(N - 1, D).
         embedding_std: mean over the dimensions of the standard deviation over windows.
+        embedding_std_p5, embedding_std_p95: 5 % and 95 % quantiles over the dimensions.
         dead_dimensions: share of the dimensions whose standard deviation is below 1e-4.
 
     Source:
@@ -31,9 +50,14 @@ def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
     centred = embeddings.detach().double().cpu()
     centred = centred - centred.mean(0)
     deviation = centred.square().mean(0).sqrt()
+    quantiles = {
+        f"embedding_std_{name}": float(deviation.quantile(share))
+        for name, share in SPREAD_QUANTILES.items()
+    }
     return {
         "effective_rank": effective_rank(centred),
         "embedding_std": float(deviation.mean()),
+        **quantiles,
         "dead_dimensions": float((deviation < DEAD_DEVIATION).double().mean()),
     }
 
@@ -48,35 +72,35 @@ def effective_rank(centred: Float[Tensor, "N D"]) -> float:
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
-def is_past_grace(*, epochs_at_full_rate: int, steps: int) -> bool:
-    """Whether a run is old enough that learning nothing is no slow start."""
-    return epochs_at_full_rate >= GRACE_EPOCHS and steps >= GRACE_STEPS
+@torch.no_grad()
+def alignment(embeddings: Float[Tensor, "N D"], pairs: Int[np.ndarray, "P 2"]) -> float:
+    """Mean squared distance of neighbouring windows' embeddings, each scaled to unit length.
 
+    0 where neighbours coincide, 2 where they have nothing to do with each other, at most 4.
 
-def find_collapse(values: dict[str, float], *, pooling: str) -> dict[str, str]:
-    """Warnings about a run that learns nothing, by kind, each with its cause and remedy.
-
-    Args:
-        values: Health figures of the newest validation.
-        pooling: `model.pooling` of the run.
+    Source:
+        Wang and Isola 2020, Understanding contrastive representation learning, eq. 5 (alpha 2).
+        arXiv:2005.10242. Positive pairs here are neighbours in time, not two views of one window.
     """
-    warnings: dict[str, str] = {}
-    explained = values["explained_variance"]
-    if explained < LOWEST_EXPLAINED_VARIANCE:
-        remedy = (
-            "mean pooling forgets where the beats are: set model.pooling=positional"
-            if pooling == "mean"
-            else "check the dataset's denoised signals, and try another training.learning_rate"
-        )
-        warnings["reconstruction"] = (
-            f"reconstruction collapsed: {explained:.1%} of the held-out variance is explained, "
-            f"predicting the mean explains 0 %; {remedy}"
-        )
-    rank = values["effective_rank"]
-    if rank < LOWEST_EFFECTIVE_RANK:
-        warnings["embeddings"] = (
-            f"embeddings collapsed: their effective rank is {rank:.1f}, so they differ in hardly "
-            "more than that many directions; more varied recordings or a lower "
-            "training.learning_rate usually help"
-        )
-    return warnings
+    unit = F.normalize(embeddings.double().cpu(), dim=1)
+    first, second = torch.from_numpy(pairs).unbind(1)
+    return float((unit[first] - unit[second]).square().sum(1).mean())
+
+
+@torch.no_grad()
+def uniformity(embeddings: Float[Tensor, "N D"]) -> float:
+    """Logarithm of the mean over all pairs of exp(-2 squared distance), at unit length.
+
+    0 where all embeddings coincide, about -4 where they lie evenly on the sphere; needs N >= 2.
+
+    Source:
+        Wang and Isola 2020, eq. 6 (t 2). arXiv:2005.10242.
+    """
+    unit = F.normalize(embeddings.float(), dim=1)
+    num_windows = len(unit)
+    total = torch.zeros((), dtype=torch.float64, device=unit.device)
+    for rows in unit.split(ROWS_AT_A_TIME):
+        squared_distance = 2 - 2 * (rows @ unit.T)
+        total += torch.exp(-TEMPERATURE * squared_distance.double()).sum()
+    num_pairs = num_windows * (num_windows - 1)
+    return float(torch.log((total - num_windows) / num_pairs))

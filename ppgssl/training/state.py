@@ -19,6 +19,7 @@ class RunState:
         best: The validation with the lowest loss so far.
         epochs_since_best: Validations since then.
         warned: Kinds of warnings that have been given.
+        collapse: What the newest validation found wrong, empty where it found nothing.
     """
 
     epoch: int = 0
@@ -28,6 +29,7 @@ class RunState:
     best: Best | None = None
     epochs_since_best: int = 0
     warned: list[str] = field(default_factory=list)
+    collapse: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunState":

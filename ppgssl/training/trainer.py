@@ -21,7 +21,7 @@ from ppgssl.augment import augment
 from ppgssl.config import Config
 from ppgssl.data.dataset import Dataset
 from ppgssl.data.windows import WindowBatch
-from ppgssl.errors import CheckpointError, ConfigError, DatasetError
+from ppgssl.errors import CheckpointError, CollapsedError, ConfigError, DatasetError
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.reconstruction import ReconstructionObjective
 from ppgssl.training.checkpoint import (
@@ -30,6 +30,7 @@ from ppgssl.training.checkpoint import (
     serialise,
     write_checkpoint,
 )
+from ppgssl.training.collapse import find_collapse, find_weakness, is_past_grace
 from ppgssl.training.devices import (
     detect_environment,
     keep_freed_memory,
@@ -37,7 +38,7 @@ from ppgssl.training.devices import (
     resolve_device,
     resolve_precision,
 )
-from ppgssl.training.health import find_collapse, is_past_grace
+from ppgssl.training.held_out import HeldOut
 from ppgssl.training.history import History
 from ppgssl.training.progress import (
     Best,
@@ -57,6 +58,18 @@ from ppgssl.training.validation import to_device, validate
 logger = logging.getLogger(__name__)
 
 INPUT_PREPROCESSING = {"standardise": "zero mean, unit standard deviation per window"}
+
+FREE_KEYS = frozenset(
+    {
+        "device",
+        "data.num_workers",
+        "data.load_in_memory",
+        "training.epochs",
+        "training.self_check",
+        "training.fail_on_collapse",
+    }
+)
+"""What a resumed run may change: it decides no step's result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,7 @@ def train(
         CheckpointWriteError: The disk is full; earlier checkpoints stand.
         DeviceError: The device or its precision is not to be had.
         NonFiniteLossError: The loss became inf or nan.
+        CollapsedError: The run learns nothing and `training.fail_on_collapse` is on; `last` stands.
     """
     check_fit(config, dataset)
     keep_freed_memory()
@@ -158,7 +172,12 @@ class TrainingRun:
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
         in_memory = config.data.load_in_memory
         self.train_windows = dataset.split("train", in_memory=in_memory)
-        self.val_windows = dataset.split("val", in_memory=in_memory)
+        val_windows = dataset.split("val", in_memory=in_memory)
+        self.has_val = len(val_windows) > 0
+        self.val_windows = val_windows if self.has_val else self.train_windows
+        self.held_out = HeldOut(
+            self.val_windows, fs_hz=dataset.fs_hz, buffer_mb=config.data.shuffle_buffer_mb
+        )
 
         torch.manual_seed(config.seed)
         self.model = build_autoencoder(config).to(self.device)
@@ -185,6 +204,10 @@ class TrainingRun:
         self.recorder = Recorder(self.history, self.reporter)
 
     @property
+    def _num_windows(self) -> dict[str, int]:
+        return {"train": len(self.train_windows), "val": self.dataset.counts["val"]}
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch; an unfinished last group counts as one."""
         training = self.config.training
@@ -193,11 +216,13 @@ class TrainingRun:
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
         self._announce()
+        self._end_if_collapsed()
         while (stop_reason := self.state.stop_reason(self.config.training)) is None:
             if not self._train_epoch():
                 self._save(["last"])
                 return self._result("stopped")
             self._finish_epoch()
+            self._end_if_collapsed()
         return self._result(stop_reason)
 
     def restore(self, folder: Path) -> None:
@@ -219,9 +244,8 @@ class TrainingRun:
         self.state = RunState.from_dict(state["run"])
 
     def _check_same_run(self, earlier: Config) -> None:
-        free = {"device", "data.num_workers", "data.load_in_memory", "training.epochs"}
         before, now = _flatten(earlier.model_dump()), _flatten(self.config.model_dump())
-        changed = sorted(key for key in now if key not in free and now[key] != before.get(key))
+        changed = sorted(key for key in now if key not in FREE_KEYS and now[key] != before.get(key))
         if changed:
             detail = ", ".join(f"{key}: {before.get(key)!r} → {now[key]!r}" for key in changed)
             raise ConfigError(
@@ -234,14 +258,16 @@ class TrainingRun:
         self._log_cost()
         for warning in self.dataset.warnings:
             self._warn(warning)
-        if not len(self.val_windows):
+        if not self.has_val:
             self._warn("the dataset has no val split: the training windows are used to validate")
+        for reason in self.held_out.missing:
+            self._warn(reason)
         precision = str(self.amp_dtype).removeprefix("torch.")
         self.reporter.started(
             RunPlan(
                 epochs=self.config.training.epochs,
                 steps_per_epoch=self.steps_per_epoch,
-                windows={"train": len(self.train_windows), "val": len(self.val_windows)},
+                windows=self._num_windows,
                 device=str(self.device),
                 precision=precision,
                 parameters=count_parameters(self.model),
@@ -345,7 +371,8 @@ class TrainingRun:
     def _finish_epoch(self) -> None:
         values = validate(
             self.objective,
-            self.val_windows if len(self.val_windows) else self.train_windows,
+            self.val_windows,
+            self.held_out,
             batch_size=self.config.training.batch_size,
             buffer_mb=self.config.data.shuffle_buffer_mb,
             device=self.device,
@@ -366,16 +393,30 @@ class TrainingRun:
         logger.info("epoch %d done; peak memory: %s", epoch, peak_memory(self.device))
 
     def _watch_health(self, values: dict[str, float]) -> None:
-        training, state = self.config.training, self.state
+        """Warn, once for each kind, about what the newest figures say."""
+        training, pooling = self.config.training, self.config.model.pooling
+        state = self.state
         past_grace = is_past_grace(
-            epochs_at_full_rate=state.epoch - training.warmup_epochs, steps=state.step
+            epochs_at_full_rate=state.epoch - training.warmup_epochs,
+            steps=state.step,
+            pooling=pooling,
         )
+        collapse = find_collapse(values, pooling=pooling)
+        state.collapse = "\n".join(collapse.values()) if past_grace else ""
         if not past_grace and state.stop_reason(training) is None:
             return
-        for kind, message in find_collapse(values, pooling=self.config.model.pooling).items():
+        for kind, message in (collapse | find_weakness(values)).items():
             if kind not in state.warned:
                 state.warned.append(kind)
-                self._warn(f"epoch {state.epoch}: {message}")
+                short = "" if past_grace else f" (after {state.step} steps only: train longer)"
+                self._warn(f"epoch {state.epoch}: {message}{short}")
+
+    def _end_if_collapsed(self) -> None:
+        if self.state.collapse and self.config.training.fail_on_collapse:
+            raise CollapsedError(
+                f"{self.state.collapse}; training.fail_on_collapse ended the run after epoch "
+                f"{self.state.epoch}, `last` is written"
+            )
 
     def _warn(self, message: str) -> None:
         logger.warning("%s", message)
@@ -414,7 +455,7 @@ class TrainingRun:
         state = self.state
         return {
             "dataset": self.dataset.name,
-            "windows": {"train": len(self.train_windows), "val": len(self.val_windows)},
+            "windows": self._num_windows,
             "seed": self.config.seed,
             "epoch": state.epoch,
             "step": state.step,

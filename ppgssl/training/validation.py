@@ -12,7 +12,8 @@ from ppgssl.data.windows import WindowBatch, Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.reconstruction import ReconstructionObjective
-from ppgssl.training.health import EMBEDDINGS_LIMIT, embedding_figures
+from ppgssl.training.health import health_figures
+from ppgssl.training.held_out import HeldOut
 
 
 def to_device(
@@ -28,19 +29,21 @@ def to_device(
 def validate(
     objective: ReconstructionObjective,
     windows: Windows,
+    held_out: HeldOut,
     *,
     batch_size: int,
     buffer_mb: float,
     device: torch.device,
     amp_dtype: torch.dtype,
 ) -> dict[str, float]:
-    """Mean losses over all windows, explained variance, and the embeddings' figures.
+    """Mean losses over all windows, explained variance, and the figures of `held_out`'s embeddings.
 
     The model is left in evaluation mode. Sums stay on the device until the end.
     """
     objective.eval()
     sums: dict[str, Tensor] = {}
     embeddings: list[Tensor] = []
+    start = 0
     for batch in windows.batches(batch_size, seed=None, buffer_mb=buffer_mb):
         inputs, targets = to_device(batch, device)
         with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
@@ -51,11 +54,12 @@ def validate(
         measured["squared_deviation"] = targets.square().sum()
         for name, value in measured.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value
-        if sum(len(e) for e in embeddings) < EMBEDDINGS_LIMIT:
-            embeddings.append(reconstruction.embedding.float())
+        places = torch.from_numpy(held_out.places(start, start + len(inputs)))
+        embeddings.append(reconstruction.embedding[places.to(device)].float())
+        start += len(inputs)
 
     totals = {name: float(value) for name, value in sums.items()}
     error, deviation = totals.pop("squared_error"), totals.pop("squared_deviation")
     means = {name: value / len(windows) for name, value in totals.items()}
     means["explained_variance"] = explained_variance(error, deviation)
-    return means | embedding_figures(torch.cat(embeddings))
+    return means | health_figures(torch.cat(embeddings), held_out)

@@ -9,7 +9,13 @@ import torch
 from runs import Recorded, pulse_dataset, stop_after, tiny_config
 
 from ppgssl.data.dataset import Dataset
-from ppgssl.errors import CheckpointError, ConfigError, DatasetError, NonFiniteLossError
+from ppgssl.errors import (
+    CheckpointError,
+    CollapsedError,
+    ConfigError,
+    DatasetError,
+    NonFiniteLossError,
+)
 from ppgssl.training.checkpoint import FILES
 from ppgssl.training.trainer import train
 
@@ -206,6 +212,56 @@ def test_mean_pooling_collapses_and_the_run_says_so(dataset, tmp_path):
     train(config, dataset, tmp_path, reporter=told)
 
     assert any("reconstruction collapsed" in warning for warning in told.warnings)
+
+
+def test_a_collapsed_run_that_may_not_go_on_ends_with_a_checkpoint_behind_it(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ppgssl.training.collapse.GRACE_STEPS_MEAN", 9)
+    config = tiny_config(
+        "model.pooling=mean",
+        "training.epochs=6",
+        "training.warmup_epochs=0",
+        "training.fail_on_collapse=true",
+    )
+
+    with pytest.raises(CollapsedError, match=r"mean pooling forgets .* after epoch 3") as caught:
+        train(config, dataset, tmp_path)
+
+    assert caught.value.code == "collapsed"
+    assert history(tmp_path / "last")[-1]["step"] == 9
+    with pytest.raises(CollapsedError):  # nothing has changed, so it is not tried again
+        train(config, dataset, tmp_path, resume=True)
+    going_on = config.model_copy(
+        update={"training": config.training.model_copy(update={"fail_on_collapse": False})}
+    )
+    assert train(going_on, dataset, tmp_path, resume=True).epoch == 6
+
+
+def test_every_epoch_records_the_health_figures(tmp_path):
+    data = pulse_dataset(tmp_path / "data", val=20)
+
+    train(tiny_config(), data, tmp_path / "run")
+
+    figures = {
+        *("explained_variance", "effective_rank", "embedding_std", "embedding_std_p5"),
+        *("embedding_std_p95", "dead_dimensions", "alignment", "uniformity"),
+        *("hr_probe_mae", "hr_probe_r", "hr_mean_mae"),
+    }
+    epochs = [row for row in history(tmp_path / "run/last") if row["split"] == "val"]
+    assert len(epochs) == 2
+    for row in epochs:
+        assert all(math.isfinite(row[name]) for name in figures)
+
+
+def test_a_figure_that_the_val_split_cannot_give_is_absent_with_the_reason(dataset, tmp_path):
+    told = Recorded()
+
+    train(tiny_config("training.epochs=1"), dataset, tmp_path, reporter=told)  # 6 val windows
+
+    assert "hr_probe_mae" not in told.points[-1].values
+    assert "alignment" in told.points[-1].values
+    assert any("the heart rate probe is not measured" in warning for warning in told.warnings)
 
 
 def test_validation_uses_no_augmentation_and_leaves_no_trace_in_the_order(dataset, tmp_path):
