@@ -23,6 +23,7 @@ from api.routes import (
     losses,
     models,
     presets,
+    reports,
 )
 from ppgssl import __version__
 from ppgssl.jobs.database import migrate, open_database
@@ -70,6 +71,9 @@ def _v1(settings: Settings) -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
     needs_key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
     v1 = APIRouter(prefix="/v1", dependencies=needs_key)
-    for group in (jobs, losses, events, logs, checkpoints, embeddings, models, datasets, presets):
+    for group in (
+        *(jobs, losses, events, logs, checkpoints, reports),
+        *(embeddings, models, datasets, presets),
+    ):
         v1.include_router(group.router)
     return v1

@@ -21,7 +21,13 @@ ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def download(
-    file: BinaryIO, *, name: str, size: int, sha256: str, request_headers: Headers
+    file: BinaryIO,
+    *,
+    name: str,
+    size: int,
+    sha256: str,
+    request_headers: Headers,
+    media_type: str = "application/octet-stream",
 ) -> Response:
     """Answer a download; closes `file`.
 
@@ -31,6 +37,7 @@ def download(
         size: Its length, bytes.
         sha256: Of all of it, hex: the ETag, and the Digest by which the receiver checks it.
         request_headers: `Range`, `If-Range` and `If-None-Match` are heeded.
+        media_type: What it is.
 
     Raises:
         ProblemError: 416, the range lies outside the file.
@@ -63,7 +70,7 @@ def download(
         chunks(file, start, stop),
         HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT,
         headers,
-        media_type="application/octet-stream",
+        media_type=media_type,
         background=BackgroundTask(file.close),
     )
 

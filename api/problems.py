@@ -8,7 +8,7 @@ they go to the log.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,11 +26,13 @@ from ppgssl.jobs.errors import (
     JobStateError,
     ModelNotFoundError,
 )
+from ppgssl.jobs.kinds import JobKind
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+KINDS = frozenset(kind.value for kind in JobKind)
 
 NOT_FOUND = (JobNotFoundError, CheckpointNotFoundError, ModelNotFoundError)
 NO_JSON_OBJECT = frozenset({"model_attributes_type", "dict_type"})
@@ -126,9 +128,18 @@ def _is_json(request: Request) -> bool:
 
 
 def _invalid_field(item: Mapping[str, Any]) -> dict[str, str]:
-    location: Sequence[Any] = item["loc"]
     message = str(item["msg"]).removeprefix("Value error, ")
-    return {"path": ".".join(str(part) for part in location), "message": message}
+    return {"path": ".".join(_path(item)), "message": message}
+
+
+def _path(item: Mapping[str, Any]) -> list[str]:
+    """Where in the request the error is, as whoever wrote it would say."""
+    parts = [str(part) for part in item["loc"]]
+    if parts[1:2] and parts[1] in KINDS:  # pydantic's name for the kind's body, not a member
+        del parts[1]
+    if item["type"] == "union_tag_invalid":
+        parts.append(str(item["ctx"]["discriminator"]).strip("'"))
+    return parts
 
 
 async def _on_ppgssl_error(request: Request, error: Exception) -> JSONResponse:

@@ -3,16 +3,35 @@
 Times are RFC 3339 in UTC. Nothing here asks a database or decides anything.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
+from api.encoders import DEFAULT_MODEL
+from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
 from ppgssl.jobs.tables import Job, LogLine
 
 Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 """PostgreSQL stores no NUL."""
+
+
+NO_PRESETS = "presets are training configs; leave it out and give `config`"
+WINDOWS_ARE_CUT = (
+    "the windows of a dataset are cut already; leave it out, or prepare the recordings anew"
+)
+
+
+def refuse(reason: str) -> Callable[[object], None]:
+    """A check that lets nothing pass but null."""
+
+    def check(value: object) -> None:
+        if value is not None:
+            raise ValueError(reason)
+
+    return check
 
 
 class Body(BaseModel):
@@ -34,15 +53,10 @@ class ProblemRead(BaseModel):
 # ---------------------------------------------------------------------------------------- jobs
 
 
-class JobCreate(Body):
-    """What is asked for."""
+class NewJobBody(Body):
+    """What every kind of job is asked for with."""
 
-    kind: Literal["pretrain"] = "pretrain"
     dataset: Text = Field(description="Name of a dataset folder under the data root.")
-    preset: Text | None = Field(
-        default=None, description="Preset that `config` is laid over; none: the defaults."
-    )
-    config: dict[str, Any] = Field(default={}, description="Partial training config.")
     name: Text | None = Field(default=None, description="For people.")
     metadata: dict[Text, Any] = Field(default={}, description="Kept and returned as it is.")
     priority: int = Field(default=0, ge=-1000, le=1000, description="Higher runs first.")
@@ -54,16 +68,71 @@ class JobCreate(Body):
     )
 
 
+class PretrainCreate(NewJobBody):
+    """A training run."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    preset: Text | None = Field(
+        default=None, description="Preset that `config` is laid over; none: the defaults."
+    )
+    config: dict[str, Any] = Field(default={}, description="Partial training config.")
+
+
+class EvaluationSettings(Body):
+    """How an encoder is evaluated."""
+
+    labels: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class EvaluateConfig(EvaluationSettings):
+    """Which encoder is evaluated, and how. The dataset's windows are taken as they are cut."""
+
+    model: str = Field(
+        default=DEFAULT_MODEL,
+        description="Alias, job id or `default`; which weights it means is settled on submission.",
+    )
+    window_seconds: Annotated[None, BeforeValidator(refuse(WINDOWS_ARE_CUT))] = None
+    hop_seconds: Annotated[None, BeforeValidator(refuse(WINDOWS_ARE_CUT))] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, given: object) -> object:
+        for name in given if isinstance(given, dict) else ():
+            if name not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise ValueError(f"no setting is called {name!r}; there are {known}")
+        return given
+
+
+class EvaluateCreate(NewJobBody):
+    """An evaluation of a frozen encoder on a labelled dataset."""
+
+    kind: Literal["evaluate"]
+    preset: Annotated[None, BeforeValidator(refuse(NO_PRESETS))] = None
+    config: EvaluateConfig = EvaluateConfig()
+
+
+class JobCreate(RootModel[Annotated[PretrainCreate | EvaluateCreate, Field(discriminator="kind")]]):
+    """What is asked for, by `kind`; without one it is a training run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, body: object) -> object:
+        return {"kind": JobKind.PRETRAIN, **body} if isinstance(body, dict) else body
+
+
 class ProgressRead(BaseModel):
     """Where a run is."""
 
-    epoch: int
-    epochs: int
+    epoch: int | None = Field(description="Of a training run.")
+    epochs: int | None = Field(description="Of a training run.")
     step: int
     steps: int
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    stage: str | None = Field(default=None, description="What is being done; of an evaluation.")
 
 
 class BestRead(BaseModel):
@@ -154,8 +223,8 @@ class LogLineRead(BaseModel):
 # --------------------------------------------------------------------------- checkpoints, encoders
 
 
-class CheckpointFileRead(BaseModel):
-    """A file of a checkpoint; `size` in bytes, `sha256` in hex."""
+class FileRead(BaseModel):
+    """A file to download; `size` in bytes, `sha256` in hex."""
 
     name: str
     size: int
@@ -172,7 +241,15 @@ class CheckpointRead(BaseModel):
     epoch: int
     val_loss: float | None
     created_at: datetime
-    files: list[CheckpointFileRead]
+    files: list[FileRead]
+
+
+class ReportRead(BaseModel):
+    """What an evaluation found, as `report.json` has it, and the report's files."""
+
+    model_config = ConfigDict(extra="allow")
+
+    files: list[FileRead]
 
 
 class ModelRead(BaseModel):
@@ -218,6 +295,7 @@ class DatasetRead(BaseModel):
     fs_hz: float | None = None
     window_samples: int | None = None
     counts: dict[str, int] = {}
+    labels: list[str] = Field(default=[], description="What can be probed by an evaluation.")
     preprocessing: dict[str, Any] = {}
     subjects: dict[str, int] | None = None
     recordings: int | None = None

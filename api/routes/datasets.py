@@ -37,6 +37,7 @@ def dataset_read(folder: Path) -> DatasetRead:
         fs_hz=dataset.fs_hz,
         window_samples=dataset.window_samples,
         counts=dataset.counts,
+        labels=list(dataset.labels),
         preprocessing=dataset.preprocessing,
         warnings=list(dataset.warnings),
         **{name: dataset.manifest.get(name) for name in FIGURES},

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from api.dependencies import EmbedderDep
 from api.embedder import Answer, Embedded, Window
 from api.encoders import DEFAULT_MODEL
+from api.negotiation import negotiate
 from api.problems import ProblemError
 from api.routes.jobs import NOT_FOUND
 from api.schemas import EmbeddingsRead, ProblemRead
@@ -81,7 +82,7 @@ async def create_embeddings(
     In a JSON answer a window that cannot be embedded has an `error` in place of its embedding; the
     others have theirs. A binary answer has no place for errors: there one such window fails all.
     """
-    answer_type = negotiate(request.headers.get("accept", "*/*"))
+    answer_type = negotiate(request.headers.get("accept", "*/*"), ANSWERS)
     body_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     encoding = "float"
@@ -113,39 +114,6 @@ def read_binary(body: bytes, body_type: str, windows: int) -> list[Window]:
         "unsupported_media_type",
         f"the body is {body_type or 'of no type'!r}; expected {', '.join(ANSWERS)}",
     )
-
-
-def negotiate(accept: str) -> str:
-    """The type of the answer that an `Accept` header prefers; JSON where any will do.
-
-    Raises:
-        ProblemError: 406, none of them.
-    """
-    for wanted in by_preference(accept):
-        if wanted in ("*/*", "application/*"):
-            return JSON
-        if wanted in ANSWERS:
-            return wanted
-    raise ProblemError(
-        HTTPStatus.NOT_ACCEPTABLE,
-        "not_acceptable",
-        f"Accept: {accept!r} asks for nothing that can be sent: {', '.join(ANSWERS)}",
-    )
-
-
-def by_preference(accept: str) -> list[str]:
-    """The types in an `Accept` header, the most wanted first, refused ones left out."""
-    weighed: list[tuple[float, str]] = []
-    for part in accept.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weights = [piece.removeprefix("q=") for piece in parameters if piece.startswith("q=")]
-        try:
-            weight = float(weights[0]) if weights else 1.0
-        except ValueError:
-            weight = 1.0
-        if kind and weight > 0:
-            weighed.append((weight, kind))
-    return [kind for _, kind in sorted(weighed, key=lambda item: -item[0])]
 
 
 def refuse_faulty(windows: Sequence[Embedded], *, all_or_nothing: bool) -> None:

@@ -10,10 +10,9 @@ from fastapi import APIRouter, Header, Query
 from api.dependencies import JobDep, JobIdDep, SettingsDep, StoreDep
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
 from api.schemas import JobCreate, JobRead, ProblemRead, Text
-from ppgssl.config import Config, build_config, merge, preset
-from ppgssl.data.dataset import Dataset, open_dataset, resolve_dataset
+from api.submission import new_job
 from ppgssl.jobs.errors import JobNotFoundError
-from ppgssl.jobs.records import JobFilter, NewJob
+from ppgssl.jobs.records import JobFilter
 from ppgssl.jobs.tables import Job
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemRead}}
@@ -32,50 +31,16 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=CONFLICT)
+@router.post("", status_code=HTTPStatus.CREATED, responses=NOT_FOUND | CONFLICT)
 def create_job(
     body: JobCreate,
     store: StoreDep,
     settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobRead:
-    """Queue a training run; a free worker picks it up."""
-    dataset = open_dataset(resolve_dataset(settings.data_root, body.dataset))
-    config = complete_config(body, dataset)
-    check_dataset(config, dataset)
-    new = NewJob(
-        kind=body.kind,
-        config=config.model_dump(mode="json"),
-        dataset=body.dataset,
-        name=body.name,
-        metadata=body.metadata,
-        priority=body.priority,
-        max_attempts=body.max_attempts,
-        max_runtime_s=body.max_runtime_s,
-    )
+    """Queue a training run or an evaluation; a free worker picks it up."""
+    new = new_job(body.root, store, settings)
     return shown(store.create(new, idempotency_key=idempotency_key))
-
-
-def complete_config(body: JobCreate, dataset: Dataset) -> Config:
-    """The defaults, the dataset's windows, the preset, the request's own keys: each over the last.
-
-    Raises:
-        ConfigError: There is no such preset, or a key or value is wrong.
-    """
-    base = preset(body.preset) if body.preset is not None else {}
-    return build_config(merge(merge(dataset.settings, base), body.config))
-
-
-def check_dataset(config: Config, dataset: Dataset) -> None:
-    """Refuse now what a worker would refuse later.
-
-    Raises:
-        DatasetError: The dataset has no training windows.
-        ConfigError: Its windows are not those that the config trains on.
-    """
-    from ppgssl.training.trainer import check_fit  # brings PyTorch: seconds, once
-
-    check_fit(config, dataset)
 
 
 @router.get("")

@@ -4,14 +4,16 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import uvicorn
 
 from api.app import create_app
@@ -71,6 +73,22 @@ class Service:
         self.store.record(claim.lease, Report(checkpoints=[new]))
         return folder
 
+    def evaluate(self, **config: Any) -> Claim:
+        """An evaluation in a worker's hands, past all checks."""
+        self.store.create(NewJob("evaluate", config, dataset="made"))
+        claim = self.store.claim("worker-1", ["evaluate"], LEASE)
+        assert claim is not None
+        return claim
+
+    def evaluated(self, files: Mapping[str, bytes]) -> Job:
+        """An evaluation that succeeded, with these files as its report."""
+        claim = self.evaluate()
+        folder = self.settings.report_folder(claim.job.id)
+        folder.mkdir(parents=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return self.store.succeed(claim.lease)
+
     def trained(self, source: Path) -> Job:
         """A job that succeeded, its best checkpoint that of `source`."""
         claim = self.run()
@@ -118,8 +136,10 @@ def settings_in(folder: Path, **given: object) -> Settings:
     )
 
 
-def make_dataset(folder: Path, *, samples: int = 1250) -> None:
-    """Two training windows at 125 Hz."""
+def make_dataset(
+    folder: Path, *, samples: int = 1250, labels: Mapping[str, float] | None = None
+) -> None:
+    """Two training windows at 125 Hz, with these labels."""
     signal = np.ones((2, samples), np.float32)
     rows = windows_table(
         signal=signal,
@@ -129,7 +149,9 @@ def make_dataset(folder: Path, *, samples: int = 1250) -> None:
         start_s=[0.0, samples / 125],
         valid_s=[samples / 125] * 2,
         sqi=[1.0, 1.0],
+        labels=pa.table({name: [value] * 2 for name, value in (labels or {}).items()}),
     )
-    with DatasetWriter(folder, fs_hz=125.0, window_samples=samples) as writer:
+    columns = dict.fromkeys(labels or {}, pa.float64())
+    with DatasetWriter(folder, fs_hz=125.0, window_samples=samples, labels=columns) as writer:
         writer.write(rows, "train")
         writer.finish()

@@ -1,0 +1,94 @@
+"""From a request to a job: completed, checked as a worker would, pinned to what it means now."""
+
+from typing import Any
+
+from api.encoders import FoundEncoder, KeptEncoder, find_encoder, keep_encoder, use_newest
+from api.schemas import EvaluateConfig, EvaluateCreate, PretrainCreate
+from ppgssl.config import Config, build_config, merge, preset
+from ppgssl.data.dataset import Dataset, open_dataset, resolve_dataset
+from ppgssl.errors import DatasetError
+from ppgssl.jobs.records import NewJob
+from ppgssl.jobs.settings import Settings
+from ppgssl.jobs.store import JobStore
+
+
+def new_job(body: PretrainCreate | EvaluateCreate, store: JobStore, settings: Settings) -> NewJob:
+    """The job that a request asks for.
+
+    Raises:
+        PpgsslError: Dataset, config or model cannot be used; the message says which and why.
+    """
+    dataset = open_dataset(resolve_dataset(settings.data_root, body.dataset))
+    if isinstance(body, PretrainCreate):
+        config = training_config(body, dataset).model_dump(mode="json")
+    else:
+        config = evaluation_config(body.config, dataset, store, settings)
+    return NewJob(
+        **body.model_dump(exclude={"preset", "config"}),
+        config=config,
+        request=body.model_dump(mode="json"),
+    )
+
+
+def training_config(body: PretrainCreate, dataset: Dataset) -> Config:
+    """The defaults, the dataset's windows, the preset, the request's own keys: each over the last.
+
+    Raises:
+        ConfigError: There is no such preset, a key or value is wrong, or the dataset's windows are
+            not those that the config trains on.
+        DatasetError: The dataset has no training windows.
+    """
+    from ppgssl.training.trainer import check_fit  # brings PyTorch: seconds, once
+
+    base = preset(body.preset) if body.preset is not None else {}
+    config = build_config(merge(merge(dataset.settings, base), body.config))
+    check_fit(config, dataset)
+    return config
+
+
+def evaluation_config(
+    asked: EvaluateConfig, dataset: Dataset, store: JobStore, settings: Settings
+) -> dict[str, Any]:
+    """What was asked for, and the encoder that its model means now.
+
+    The encoder is settled here and not by the worker: whoever submits means the model as it is, and
+    every attempt must evaluate the same weights, wherever an alias or a run's `best` moves.
+
+    Raises:
+        DatasetError: The dataset has no label, or not one that was asked for.
+        ModelNotFoundError: No model is called so.
+        CheckpointNotFoundError: The job has no best checkpoint (yet).
+        CheckpointError: The encoder is damaged.
+    """
+    check_labels(asked, dataset)
+
+    def keep(found: FoundEncoder) -> KeptEncoder:
+        return keep_encoder(found, settings.kept_encoders)
+
+    kept = use_newest(lambda: find_encoder(store, settings, asked.model), keep)
+    encoder = {
+        "job_id": kept.source.job_id,
+        "checkpoint": kept.source.checkpoint,
+        "sha256": kept.info.sha256,
+    }
+    config = asked.model_dump(mode="json", exclude={"window_seconds", "hop_seconds"})
+    return {**config, "encoder": encoder}
+
+
+def check_labels(asked: EvaluateConfig, dataset: Dataset) -> None:
+    """Refuse labels that the dataset does not have.
+
+    Raises:
+        DatasetError: It has no label at all, or not one that was asked for.
+    """
+    if not dataset.labels:
+        raise DatasetError(
+            f"dataset {dataset.name!r} has no labels, so nothing can be probed; prepare it from "
+            "recordings that carry labels, such as hr_bpm"
+        )
+    for label in asked.labels:
+        if label not in dataset.labels:
+            raise DatasetError(
+                f"dataset {dataset.name!r} has no label {label!r}; it has "
+                f"{', '.join(dataset.labels)}"
+            )
