@@ -74,11 +74,27 @@ class ModelConfig(Section):
     num_blocks: int = Field(default=4, ge=1, le=8, description="Residual blocks, each of stride 2.")
     base_filters: int = Field(default=32, ge=1, description="Channels after the stem.")
     max_filters: int = Field(default=512, ge=1, description="Channels never exceed this.")
+    context_dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
+        default=(1, 2, 4),
+        description="Dilations of the layers that let a token see its surroundings, one layer per "
+        "number. []: tokens see what the residual blocks see (187 samples with four blocks).",
+    )
+    head: Literal["none", "mlp"] = Field(
+        default="none",
+        description="'none': the pooled tokens are the embedding. 'mlp': a projection of them is, "
+        "as the reference draws it.",
+    )
     pooling: Literal["mean", "positional"] = Field(
-        default="positional",
-        description="How tokens become one vector: 'mean' (as the reference draws it; "
-        "reconstruction cannot learn through it) or 'positional' (weighted by a learned code of "
-        "the position).",
+        default="mean",
+        description="How tokens become one vector: 'mean', or 'positional' (weighted by a learned "
+        "code of the position).",
+    )
+    pose_channels: int = Field(
+        default=4,
+        ge=0,
+        description="Numbers per token that tell the decoder where the beats are; no part of the "
+        "embedding. 0 as the reference draws it: through mean pooling alone, reconstruction "
+        "cannot learn.",
     )
     segment_seconds: float | None = Field(
         default=10.0,

@@ -1,4 +1,9 @@
-"""The model that is trained: an encoder and a decoder joined by one vector per segment."""
+"""The model that is trained: an encoder and a decoder, joined by vectors and by a pose.
+
+One vector per segment is what becomes the embedding. The pose is a narrow sequence beside it, read
+from the trunk's tokens and used by the decoder only: it carries where the beats are, which the mean
+over a segment forgets, so that the embedding is free to say what they are like.
+"""
 
 from typing import NamedTuple
 
@@ -17,31 +22,37 @@ class Reconstruction(NamedTuple):
     """What one forward pass gives."""
 
     output: Float[Tensor, "B C T"]
+    segments: Float[Tensor, "B S D"]
     embedding: Float[Tensor, "B D"]
 
 
 class Autoencoder(nn.Module):
     """Encode a window to its segments' vectors and reconstruct the denoised window from them."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, pose: nn.Module | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.pose = pose
 
     def forward(self, windows: Float[Tensor, "B C T"]) -> Reconstruction:
         """Reconstruct standardised windows; also give their embeddings."""
         num_samples = windows.shape[-1]
-        segments = self.encoder.segments(windows)
+        tokens = self.encoder.tokens(windows)
+        segments = self.encoder.segments_of(tokens)
+        pose = None if self.pose is None else self.pose(tokens)
         return Reconstruction(
-            output=self.decoder(segments, num_samples),
+            output=self.decoder(segments, num_samples, pose),
+            segments=segments,
             embedding=self.encoder.pool_segments(segments, num_samples),
         )
 
 
 def build_autoencoder(config: Config) -> Autoencoder:
     """An untrained model; weights come from torch's global generator."""
-    tokens = segment_tokens(config)
-    return Autoencoder(Encoder(config.model, tokens), Decoder(config.model, tokens))
+    model, tokens = config.model, segment_tokens(config)
+    pose = nn.Conv1d(model.channels[-1], model.pose_channels, 1) if model.pose_channels else None
+    return Autoencoder(Encoder(model, tokens), Decoder(model, tokens), pose)
 
 
 def segment_tokens(config: Config) -> int | None:

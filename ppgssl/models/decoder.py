@@ -1,8 +1,11 @@
-"""The decoder: the encoder's vectors in, the denoised window out. Used in training only.
+"""The decoder: the encoder's vectors and the pose in, the denoised window out. Training only.
+
+The vectors say what the pulse is like and the pose where its beats are; without a pose the vectors
+have to say both.
 
 Axes used in this file:
     B  windows    C  channels    T  samples    N  tokens    S  segments    K  tokens of one segment
-    D  width of the embedding
+    D  width of the embedding    P  channels of the pose
 """
 
 import itertools
@@ -68,6 +71,8 @@ class Decoder(nn.Module):
             self.unpool: Broadcast | PositionalUnpool = Broadcast()
         else:
             self.unpool = PositionalUnpool(channels[0], segment_tokens)
+        if config.pose_channels:
+            self.spread_pose = nn.Conv1d(config.pose_channels, channels[0], 1)
         self.blocks = nn.Sequential(
             *(TransposedResidualBlock(a, b) for a, b in itertools.pairwise(channels))
         )
@@ -76,7 +81,10 @@ class Decoder(nn.Module):
         )
 
     def forward(
-        self, vectors: Float[Tensor, "B *S D"], num_samples: int
+        self,
+        vectors: Float[Tensor, "B *S D"],
+        num_samples: int,
+        pose: Float[Tensor, "B P N"] | None = None,
     ) -> Float[Tensor, "B C {num_samples}"]:
         """Reconstruct `num_samples` samples; a single vector serves every segment."""
         num_tokens = divide_up(num_samples, self.stride)
@@ -84,4 +92,6 @@ class Decoder(nn.Module):
         if vectors.ndim == 2:
             vectors = vectors[:, None].expand(-1, divide_up(num_tokens, segment_tokens), -1)
         tokens = self.unpool(self.expand(vectors), segment_tokens)[..., :num_tokens]
+        if pose is not None:
+            tokens = tokens + self.spread_pose(pose)
         return self.head(self.blocks(tokens))[..., :num_samples]

@@ -1,9 +1,9 @@
 """The encoder: windows in, one embedding per window out, whatever the window's length.
 
-A strided convolutional trunk turns samples into tokens (one token per `stride` samples). Tokens are
-grouped into segments; each segment is pooled to one vector and projected; the window's embedding
-is the mean of its segments' embeddings. It never normalises its input: `standardise` does, and
-training and inference both call it.
+A strided convolutional trunk turns samples into tokens (one token per `stride` samples), and context
+layers let every token see seconds around it. Tokens are grouped into segments; each segment is
+pooled to one vector; the window's embedding is the mean of its segments' embeddings. It never
+normalises its input: `standardise` does, and training and inference both call it.
 
 Axes used in this file:
     B  windows in a batch          N  tokens of a window        D  width of the embedding
@@ -23,6 +23,7 @@ from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
 Windows = Float[Tensor, "B C T"]
 
 STANDARD_DEVIATION_FLOOR = 1e-6
+CONTEXT_KERNEL = 15  # tokens: 4 s at the default stride and rate
 
 
 def standardise(windows: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
@@ -54,6 +55,32 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.skip(x))
 
 
+class ContextLayer(nn.Module):
+    """A dilated convolution of each channel, then a mixing of channels, added to the tokens."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv1d(
+                channels,
+                channels,
+                CONTEXT_KERNEL,
+                padding=dilation * (CONTEXT_KERNEL // 2),
+                dilation=dilation,
+                groups=channels,
+                bias=False,
+            ),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(channels, channels, 1, bias=False),
+            nn.BatchNorm1d(channels),
+        )
+
+    def forward(self, tokens: Float[Tensor, "B D N"]) -> Float[Tensor, "B D N"]:
+        """As many tokens as before."""
+        return tokens + self.body(tokens)
+
+
 class Encoder(nn.Module):
     """Windows (B, C, T) to embeddings (B, D), for any T of at least one token.
 
@@ -64,7 +91,8 @@ class Encoder(nn.Module):
 
     Source:
         The reference architecture: Conv1d(k7, s2), residual blocks of stride 2, global pooling,
-        MLP 512 → 768 → 512; positional pooling and segments are ours (docs/architecture.md).
+        MLP 512 → 768 → 512; context, positional pooling, segments and doing without the MLP are
+        ours (docs/architecture.md).
     """
 
     def __init__(self, config: ModelConfig, segment_tokens: int | None) -> None:
@@ -78,12 +106,9 @@ class Encoder(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
+        self.context = build_context(config)
         self.pool = build_pool(config, segment_tokens)
-        self.project = nn.Sequential(
-            nn.Linear(channels[-1], config.bottleneck_dim),
-            nn.ReLU(inplace=True),
-            nn.Linear(config.bottleneck_dim, config.latent_dim),
-        )
+        self.project = build_head(config)
 
     def tokens(self, windows: Windows) -> Float[Tensor, "B D N"]:
         """The trunk's output, N = ceil(T / stride)."""
@@ -91,7 +116,11 @@ class Encoder(nn.Module):
 
     def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
         """One vector per segment, in order of time."""
-        return self.project(self.pool(self.tokens(windows)))
+        return self.segments_of(self.tokens(windows))
+
+    def segments_of(self, tokens: Float[Tensor, "B C N"]) -> Float[Tensor, "B S D"]:
+        """One vector per segment from the trunk's tokens."""
+        return self.project(self.pool(self.context(tokens)))
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
         """One embedding per window: the mean of its segments, a partial last one counting less."""
@@ -106,6 +135,29 @@ class Encoder(nn.Module):
         starts = torch.arange(segments.shape[1], device=segments.device) * per_segment
         weight = (num_tokens - starts).clamp(max=per_segment) / num_tokens
         return torch.einsum("bsd,s->bd", segments, weight.to(segments.dtype))
+
+
+def build_context(config: ModelConfig) -> nn.Sequential:
+    """The layers that the config asks for, normalised at their end; none leaves tokens alone."""
+    if not config.context_dilations:
+        return nn.Sequential()
+    channels = config.channels[-1]
+    layers = [ContextLayer(channels, dilation) for dilation in config.context_dilations]
+    return nn.Sequential(*layers, nn.BatchNorm1d(channels))
+
+
+def build_head(config: ModelConfig) -> nn.Module:
+    """What turns a pooled vector into an embedding."""
+    channels = config.channels[-1]
+    if config.head == "mlp":
+        return nn.Sequential(
+            nn.Linear(channels, config.bottleneck_dim),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.bottleneck_dim, config.latent_dim),
+        )
+    if channels == config.latent_dim:
+        return nn.Identity()
+    return nn.Linear(channels, config.latent_dim)
 
 
 def build_pool(config: ModelConfig, segment_tokens: int | None) -> MeanPool | PositionalPool:

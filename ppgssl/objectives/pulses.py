@@ -1,0 +1,227 @@
+"""What a clean window says of its own pulse and breathing, measured the classical way.
+
+These are the targets that some objectives predict: no label is read. Everything is batched on the
+device, computed in float32, and has no gradient. A measurement comes with how far it can be
+trusted, since a spoilt window measures nonsense.
+
+Axes used in this file:
+    B  windows    S  segments    T  samples of a window    L  samples of a segment
+    K  candidate rates
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+Samples = Float[Tensor, "B T"]
+
+PULSE_BAND_HZ = (0.5, 8.0)
+BREATHING_BPM = (5.0, 40.0)
+BREATHING_BINS = 71  # half a breath per minute each
+SHORTEST_FOR_BREATHING_S = 30.0  # a slow breath has to fit in several times
+SYSTOLE_S, BEAT_S = 0.111, 0.667  # moving averages of Elgendi et al. 2013
+OFFSET_SHARE = 0.02  # of the mean power: the threshold offset of Elgendi et al. 2013
+POWER_WINDOW_S = 10.0  # the mean power follows slow changes of the amplitude
+REFRACTORY_S = 0.3  # 200 bpm
+OUTLYING_INTERVAL = 0.3  # share of the median interval; further ones are missed or false beats
+AGREEING_SHARE = 0.08  # two estimates of the rate that differ by less than this are trusted
+RATE_BPM = (30.0, 220.0)
+SERIES_HZ = 4.0  # of the breathing's modulations
+MODULATION_WEIGHTS = (1.0, 1.0, 0.7, 0.5)  # baseline, crest, amplitude, interval
+SURE_ENTROPY = 1.5  # nats; a distribution over breathing rates as narrow as this is trusted fully
+
+
+@dataclass(frozen=True, slots=True)
+class Pulses:
+    """Measurements of a batch.
+
+    Attributes:
+        rate_bpm: (B, S) pulse rate of each segment, beats per minute.
+        irregularity: (B, S) mean distance of the intervals from their median, as a share of it.
+        trust: (B, S) 1 where beats and spectrum agree on the rate, else 0.
+        breathing: (B, K) how likely each of `breathing_rates()` is; None for short windows.
+        breathing_trust: (B,) 0 to 1; None for short windows.
+    """
+
+    rate_bpm: Float[Tensor, "B S"]
+    irregularity: Float[Tensor, "B S"]
+    trust: Float[Tensor, "B S"]
+    breathing: Float[Tensor, "B K"] | None
+    breathing_trust: Float[Tensor, " B"] | None
+
+
+def breathing_rates(device: torch.device | None = None) -> Float[Tensor, " K"]:
+    """Candidate respiration rates, breaths per minute."""
+    return torch.linspace(*BREATHING_BPM, BREATHING_BINS, device=device)
+
+
+@torch.no_grad()
+def measure_pulses(windows: Samples, fs_hz: float, *, segment_samples: int) -> Pulses:
+    """Measure clean windows; a segment that the window does not fill is left out.
+
+    Args:
+        windows: Standardised; the pulse's band is all that is used for beats, what is slower for
+            breathing.
+        fs_hz: Their rate.
+        segment_samples: Samples of one segment; a shorter window is one segment.
+    """
+    windows = windows.float()
+    pulse = band_pass(windows, fs_hz, *PULSE_BAND_HZ)
+    segments = split_samples(pulse, segment_samples)
+    flat = segments.flatten(0, 1)
+    rate, irregularity = beat_rate_bpm(find_beats(flat, fs_hz), fs_hz)
+    other = spectral_rate_bpm(flat, fs_hz)
+    trust = ((rate - other).abs() < AGREEING_SHARE * other).float()
+    shape = segments.shape[:2]
+    breathing = breathing_trust = None
+    if windows.shape[-1] >= SHORTEST_FOR_BREATHING_S * fs_hz:
+        breathing = breathing_distribution(windows, pulse, fs_hz)
+        entropy = torch.special.entr(breathing).sum(-1)
+        breathing_trust = torch.exp(-1.5 * (entropy - SURE_ENTROPY).clamp_min(0))
+    return Pulses(
+        rate_bpm=rate.view(shape),
+        irregularity=irregularity.view(shape),
+        trust=trust.view(shape),
+        breathing=breathing,
+        breathing_trust=breathing_trust,
+    )
+
+
+def split_samples(windows: Samples, segment_samples: int) -> Float[Tensor, "B S L"]:
+    """The segments that a window fills; a window shorter than one is a segment by itself."""
+    length = min(segment_samples, windows.shape[-1])
+    filled = windows.shape[-1] // length
+    return windows[:, : filled * length].unflatten(-1, (filled, length))
+
+
+def band_pass(windows: Samples, fs_hz: float, low_hz: float, high_hz: float) -> Samples:
+    """Keep a band by soft edges in the spectrum: zero phase, circular."""
+    frequency = torch.fft.rfftfreq(windows.shape[-1], 1 / fs_hz, device=windows.device)
+    steepness = 40.0  # the edges are a tenth of their frequency wide
+    rise = torch.sigmoid(steepness * (frequency / low_hz - 1))
+    fall = torch.sigmoid(steepness * (1 - frequency / high_hz))
+    return torch.fft.irfft(torch.fft.rfft(windows) * rise * fall, windows.shape[-1])
+
+
+def find_beats(pulse: Samples, fs_hz: float) -> Bool[Tensor, "B T"]:
+    """Where the systolic crests are.
+
+    Source:
+        Elgendi et al. 2013, Systolic peak detection in acceleration photoplethysmograms: two moving
+        averages of the squared positive part; here without a loop over the blocks.
+    """
+    power = pulse.clamp_min(0).square()
+    threshold = _moving_average(power, BEAT_S * fs_hz)
+    threshold = threshold + OFFSET_SHARE * _moving_average(power, POWER_WINDOW_S * fs_hz)
+    inside = _moving_average(power, SYSTOLE_S * fs_hz) > threshold
+    inside = _open(inside, SYSTOLE_S * fs_hz)
+    height = torch.where(inside, pulse, -torch.inf)
+    return inside & (height == _moving_maximum(height, REFRACTORY_S * fs_hz))
+
+
+def beat_rate_bpm(
+    beats: Bool[Tensor, "B T"], fs_hz: float
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+    """Pulse rate and irregularity from the intervals between beats; nan without an interval."""
+    interval = torch.where(beats, _interval_s(beats, fs_hz), torch.nan)
+    median = interval.nanmedian(-1, keepdim=True).values
+    distance = (interval - median).abs()
+    regular = torch.where(distance < OUTLYING_INTERVAL * median, interval, torch.nan)
+    irregularity = (regular - median).abs().nanmean(-1) / median.squeeze(-1)
+    return 60 / regular.nanmean(-1), irregularity
+
+
+def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
+    """The rate whose fundamental and two harmonics hold the most amplitude."""
+    num_samples = pulse.shape[-1]
+    padded = max(num_samples, round(120 * fs_hz))
+    window = torch.hann_window(num_samples, device=pulse.device)
+    frequency = torch.fft.rfftfreq(padded, 1 / fs_hz, device=pulse.device)
+    amplitude = torch.fft.rfft(pulse * window, n=padded).abs() * frequency.sqrt()
+    low, high = (round(bpm / 60 * padded / fs_hz) for bpm in RATE_BPM)
+    candidate = torch.arange(low, high + 1, device=pulse.device)
+    last = amplitude.shape[-1] - 1
+    strength = sum(amplitude[:, (k * candidate).clamp_max(last)] / k for k in (1, 2, 3))
+    assert isinstance(strength, Tensor)
+    return 60 * frequency[candidate[strength.argmax(-1)]]
+
+
+def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Float[Tensor, "B K"]:
+    """How likely each breathing rate is, from what breathing does to the pulse.
+
+    It moves the baseline, the crests, the amplitude and the intervals of the beats; the spectra of
+    these four series are averaged.
+
+    Source:
+        The modulations: Charlton et al. 2016, An assessment of algorithms to estimate respiratory
+        rate. Joining them in the spectrum is ours.
+    """
+    beats = find_beats(pulse, fs_hz)
+    last = _last_beat(beats).clamp_min(0)
+    series = torch.stack(
+        [
+            band_pass(windows, fs_hz, *(bpm / 60 for bpm in BREATHING_BPM)),
+            windows.gather(1, last),
+            pulse.gather(1, last),
+            _interval_s(beats, fs_hz).gather(1, last),
+        ],
+        dim=1,
+    )
+    step = max(1, int(fs_hz / SERIES_HZ))
+    series = _without_outliers(series[..., ::step])
+    padded = 2048
+    spectrum = torch.fft.rfft(
+        series * torch.hann_window(series.shape[-1], device=series.device), n=padded
+    )
+    rates = breathing_rates(windows.device)
+    bins = (rates / 60 * step / fs_hz * padded).round().long()
+    share = spectrum[..., bins].abs().square() * rates.sqrt() + 1e-6
+    share = share / share.sum(-1, keepdim=True)
+    weights = torch.tensor(MODULATION_WEIGHTS, device=windows.device)
+    joint = torch.einsum("bmk,m->bk", share, weights).square()
+    return joint / joint.sum(-1, keepdim=True)
+
+
+def _last_beat(beats: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """The sample of the newest beat at each time; -1 before the first."""
+    at = torch.arange(beats.shape[-1], device=beats.device).expand_as(beats)
+    return torch.where(beats, at, -1).cummax(-1).values
+
+
+def _interval_s(beats: Bool[Tensor, "B T"], fs_hz: float) -> Samples:
+    """Seconds between the newest beat and the one before it; nan before the second beat."""
+    newest = _last_beat(beats)
+    before = torch.where(newest > 0, newest.gather(1, (newest - 1).clamp_min(0)), -1)
+    return torch.where(before >= 0, (newest - before) / fs_hz, torch.nan)
+
+
+def _without_outliers(series: Float[Tensor, "B M N"]) -> Float[Tensor, "B M N"]:
+    """Standardised series, clipped to four deviations around the median; what is nan becomes 0."""
+    centred = series - series.nanmedian(-1, keepdim=True).values
+    spread = 4 * 1.48 * centred.abs().nanmedian(-1, keepdim=True).values + 1e-6
+    clipped = torch.maximum(torch.minimum(centred, spread), -spread).nan_to_num(0.0)
+    clipped = clipped - clipped.mean(-1, keepdim=True)
+    return clipped / (clipped.std(-1, keepdim=True) + 1e-6)
+
+
+def _odd(width: float) -> int:
+    return int(width) | 1
+
+
+def _moving_average(x: Samples, width: float) -> Samples:
+    size = _odd(width)
+    return F.avg_pool1d(x[:, None], size, 1, size // 2, count_include_pad=False)[:, 0]
+
+
+def _moving_maximum(x: Samples, width: float) -> Samples:
+    size = _odd(width)
+    return F.max_pool1d(x[:, None], size, 1, size // 2)[:, 0]
+
+
+def _open(inside: Bool[Tensor, "B T"], width: float) -> Bool[Tensor, "B T"]:
+    """Remove what is shorter than `width`."""
+    eroded = -_moving_maximum(-inside.float(), width)
+    return _moving_maximum(eroded, width) > 0.5
