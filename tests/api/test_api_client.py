@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_service import Service, make_dataset
+from live_service import REPORT, Service, make_dataset
 
 from ppgssl.client import Client, RefusedError
 from ppgssl.errors import ServiceError
@@ -156,6 +156,35 @@ def test_models_aliases_checkpoints_and_datasets_are_listed(trained: Trained):
     assert checkpoint.name == "best"
     assert (made.counts["train"], made.window_samples) == (2, 1250)
     assert broken.error is not None
+
+
+def test_an_evaluation_is_submitted_with_its_model_labels_and_settings(
+    service: Service, best_folder: Path
+):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 60.0})
+    trained = service.trained(best_folder)
+
+    with Client(service.url) as client:
+        job = client.submit_evaluation(
+            "made", model=trained.id, labels=["hr_bpm"], config={"seed": 3}, name="proof"
+        )
+
+    assert (job.kind, job.name) == ("evaluate", "proof")
+    assert job.config["encoder"]["job_id"] == trained.id
+    assert (job.config["labels"], job.config["seed"]) == (["hr_bpm"], 3)
+
+
+def test_a_report_is_read_and_downloaded(service: Service, tmp_path: Path):
+    job = service.evaluated()
+
+    with Client(service.url) as client:
+        report = client.report(job.id)
+        markdown = client.report_markdown(job.id)
+        paths = client.download_report(job.id, tmp_path / "report")
+
+    assert report["windows"] == 7
+    assert markdown.encode() == REPORT["report.md"]
+    assert {path.name: path.read_bytes() for path in paths} == REPORT
 
 
 def test_what_the_service_refuses_is_told_in_its_words(service: Service):

@@ -5,14 +5,9 @@ import hashlib
 
 import httpx
 import pytest
-from live_service import Service
+from live_service import REPORT, Service
 
-PICTURE = b"\x89PNG\r\n\x1a\n..."
-REPORT = {
-    "report.json": b'{"windows": 7}',
-    "report.md": "# Report\n0.5 ± 0.1\n".encode(),
-    "hr_bpm.png": PICTURE,
-}
+PICTURE = REPORT["hr_bpm.png"]
 
 
 def problem_of(answer: httpx.Response) -> tuple[int, str]:
@@ -25,7 +20,7 @@ def sha256(content: bytes) -> str:
 
 
 def test_a_report_is_json_with_its_files_listed(service: Service):
-    job = service.evaluated(REPORT)
+    job = service.evaluated()
 
     report = service.http.get(f"/v1/jobs/{job.id}/report").json()
 
@@ -49,7 +44,7 @@ def test_a_report_is_json_with_its_files_listed(service: Service):
 def test_a_report_is_markdown_where_that_is_asked_for(
     service: Service, accept: str, params: dict[str, str]
 ):
-    job = service.evaluated(REPORT)
+    job = service.evaluated()
 
     answer = service.http.get(
         f"/v1/jobs/{job.id}/report", headers={"Accept": accept}, params=params
@@ -60,7 +55,7 @@ def test_a_report_is_markdown_where_that_is_asked_for(
 
 
 def test_a_report_of_another_type_is_refused(service: Service):
-    job = service.evaluated(REPORT)
+    job = service.evaluated()
 
     answer = service.http.get(f"/v1/jobs/{job.id}/report", headers={"Accept": "image/png"})
 
@@ -68,7 +63,7 @@ def test_a_report_of_another_type_is_refused(service: Service):
 
 
 def test_a_picture_is_downloaded_with_its_sha256(service: Service):
-    url = f"/v1/jobs/{service.evaluated(REPORT).id}/report/hr_bpm.png"
+    url = f"/v1/jobs/{service.evaluated().id}/report/hr_bpm.png"
 
     answer = service.http.get(url)
     again = service.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
@@ -85,7 +80,7 @@ def test_a_picture_is_downloaded_with_its_sha256(service: Service):
 
 @pytest.mark.parametrize("name", ["other.png", "..%2F..%2Forder.json", "%2Fetc%2Fpasswd"])
 def test_a_file_that_the_report_does_not_have_is_not_found(service: Service, name: str):
-    job = service.evaluated(REPORT)
+    job = service.evaluated()
 
     answer = service.http.get(f"/v1/jobs/{job.id}/report/{name}")
 

@@ -1,13 +1,15 @@
 """`ppgssl jobs ...` against the real service: output, exit codes, settings."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_service import Service, make_dataset, serving, settings_in
+from live_service import REPORT, Service, make_dataset, serving, settings_in
 from typer.testing import CliRunner, Result
 
 from ppgssl.cli.jobs import app
+from ppgssl.client import Client, Event
 from ppgssl.jobs.records import JobError
 
 
@@ -115,12 +117,63 @@ def test_the_encoder_is_downloaded(command: Service, best_folder: Path, tmp_path
     assert len(json.loads(everything.stdout)) == len(list(best_folder.iterdir()))
 
 
+def test_an_evaluation_is_submitted_by_name(command: Service, best_folder: Path):
+    make_dataset(command.settings.data_root / "labelled", labels={"hr_bpm": 60.0})
+    trained = command.trained(best_folder)
+
+    result = run(
+        *("submit", "--kind", "evaluate", "--dataset", "labelled", "--model", trained.id),
+        *("--label", "hr_bpm", "--set", "seed=4"),
+    )
+
+    [job] = command.store.jobs(limit=1).items
+    assert result.exit_code == 0, result.output
+    assert "kind      evaluate" in result.stdout
+    assert f"{trained.id}, sha256 {job.config['encoder']['sha256']}" in result.stdout
+    assert (job.config["labels"], job.config["seed"]) == (["hr_bpm"], 4)
+
+
+def test_a_report_is_printed_and_downloaded(command: Service, tmp_path: Path):
+    job = command.evaluated()
+    out = tmp_path / "report"
+
+    markdown = run("report", job.id)
+    report = json.loads(run("report", job.id, "--json").stdout)
+    downloaded = run("report", job.id, "--out", str(out))
+
+    assert markdown.stdout.rstrip("\n").encode() == REPORT["report.md"].rstrip(b"\n")
+    assert report["windows"] == 7
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == REPORT
+    assert downloaded.stdout.splitlines() == [str(out / name) for name in sorted(REPORT)]
+
+
+def test_a_submitted_job_can_be_watched_to_its_end(
+    command: Service, monkeypatch: pytest.MonkeyPatch
+):
+    def cancel(client: Client, job_id: str, *, after: int = 0) -> Iterator[Event]:
+        command.store.request_cancel(job_id)
+        return watch(client, job_id, after=after)
+
+    watch = Client.watch
+    monkeypatch.setattr(Client, "watch", cancel)
+
+    result = run("submit", "made", "--preset", "small", "--watch")
+
+    assert result.exit_code == 1
+    assert "cancelled on request" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["submit", "other"], "dataset 'other' does not exist; known: made"),
         (["submit", "made", "--set", "training.epoch=1"], "did you mean training.epochs?"),
         (["submit", "made", "--config", "absent.yaml"], "cannot read absent.yaml"),
+        (["submit"], "name the dataset"),
+        (["submit", "made", "--dataset", "made"], "name one dataset"),
+        (["submit", "made", "--label", "hr_bpm"], "add --kind evaluate"),
+        (["submit", "made", "--kind", "evaluate"], "dataset 'made' has no labels"),
+        (["report", "job_00"], "no job has the id 'job_00'"),
         (["show", "job_00"], "no job has the id 'job_00'"),
         (["list", "--status", "happy"], "status"),
         (["losses", "job_00", "--split", "test"], "query.split: Input should be 'train'"),
