@@ -22,6 +22,7 @@ from ppgssl.training.interrupt import stop_on_signals
 from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, RunPlan
 from worker.kinds import load_runner
 from worker.order import Order
+from worker.reporter import Stage
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 EXIT_FAILED = 1
@@ -50,6 +51,12 @@ class PipeReporter:
     def progress(self, progress: Progress) -> None:
         """Where the run is."""
         self.send("progress", asdict(progress))
+
+    def stage(self, stage: Stage) -> None:
+        """Where a run is that has no epochs."""
+        absent = dict.fromkeys(("epoch", "epochs", "windows_per_s", "eta_s"))
+        where = {"step": stage.step, "steps": stage.steps, "stage": stage.name}
+        self.send("progress", {**absent, **where})
 
     def checkpoint(self, saved: CheckpointSaved) -> None:
         """A checkpoint, with the folder that its name points at now: soon it may be another."""

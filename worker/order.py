@@ -17,8 +17,10 @@ class Order:
     config: dict[str, Any]
     dataset: str | None
     data_root: str
+    encoders: str
+    """Folder of the encoders that are kept for evaluations, each named by its sha256."""
     out: str
-    """Run folder; where it holds a checkpoint `last`, the run continues from there."""
+    """Run folder; where it holds a checkpoint `last`, a training run continues from there."""
     device: str
     """For a config that says `auto`."""
     known_step: int

@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import LeaseLostError
+from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import Claim, JobError, Report
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.status import Action
@@ -29,6 +30,12 @@ from worker.process import ChildProcess
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
+
+OUT_OF_MEMORY: Mapping[str, str] = {
+    JobKind.PRETRAIN: "lower training.batch_size",
+    JobKind.EVALUATE: "take a dataset with fewer windows",
+}
+"""What helps a run of each kind, besides more memory."""
 
 
 class Run:
@@ -117,6 +124,7 @@ class Run:
             config=self._job.config,
             dataset=self._job.dataset,
             data_root=str(self._settings.data_root.resolve()),
+            encoders=str(self._settings.kept_encoders.resolve()),
             out=str(self._settings.job_folder(self._job.id).resolve()),
             device=self._settings.device,
             known_step=self._insist(lambda: self._store.newest_step(self._job.id)),
@@ -212,12 +220,13 @@ class Run:
         tail = "\n".join(self._inbox.tail)
         said = f"; its last lines:\n{tail}" if tail else "; it wrote nothing"
         if was_sigkill and out_of_memory:
+            remedy = OUT_OF_MEMORY.get(self._job.kind, "ask for less")
             return JobError(
                 "out_of_memory",
-                f"the training process was {how} because memory ran out: lower "
-                f"training.batch_size or give the machine more{said}",
+                f"its process was {how} because memory ran out: {remedy} or give the machine "
+                f"more{said}",
             )
-        return JobError("process_died", f"the training process was {how}{said}", retryable=True)
+        return JobError("process_died", f"its process was {how}{said}", retryable=True)
 
 
 def describe_exit(exit_code: int | None) -> tuple[str, bool]:
