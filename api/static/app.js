@@ -30,11 +30,12 @@ async function showJobs(signal) {
 }
 
 const jobsTable = (jobs) =>
-  table(["Job", "Status", "Progress", "Best validation loss", "Dataset", "Submitted"], jobs.map((job) => row(
+  table(["Job", "Kind", "Status", "Progress", "Best validation loss", "Dataset", "Submitted"], jobs.map((job) => row(
     h("a", { href: `#/jobs/${job.id}` }, job.name ?? job.id),
+    job.kind,
     badge(job.status),
     job.progress ? h("span", {}, h("progress", { value: job.progress.fraction, max: 1, "aria-label": "progress" }),
-      `${percent(job.progress.fraction)}, epoch ${job.progress.epoch}/${job.progress.epochs}`) : "–",
+      `${percent(job.progress.fraction)}, ${job.progress.stage ?? `epoch ${job.progress.epoch}/${job.progress.epochs}`}`) : "–",
     h("span", { class: "number" }, number(job.best?.val_loss)),
     job.dataset,
     time(job.created_at),

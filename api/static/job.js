@@ -3,6 +3,7 @@
 import { apiKey, get, post, save, watch } from "./service.js";
 import { ago, badge, bytes, card, duration, facts, h, percent, row, table, time, update } from "./elements.js";
 import { Chart, number } from "./chart.js";
+import { ReportView } from "./report.js";
 
 const FIRST = ["total", "mse", "ssim", "fft"];
 const MAX_POINTS = 4000;
@@ -35,8 +36,9 @@ class JobPage {
     this.health = h("div");
     this.files = h("div");
     this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
-    this.nodes = [this.head, this.notices, this.state, this.chartCard(), card("Health of the embedding", this.health),
-      card("Checkpoints", this.files), card("Log", this.log)];
+    this.report = new ReportView(id);
+    this.ofTraining = [this.chartCard(), card("Health of the embedding", this.health), card("Checkpoints", this.files)];
+    this.nodes = [this.head, this.notices, this.state, this.report.node, ...this.ofTraining, card("Log", this.log)];
   }
 
   chartCard() {
@@ -68,7 +70,9 @@ class JobPage {
     this.job = await get(`/v1/jobs/${this.id}`, signal);
     const { data } = await get(`/v1/jobs/${this.id}/checkpoints`, signal);
     this.showState();
+    this.showKind();
     this.showFiles(data);
+    if (this.isEvaluation) await this.report.load(this.job, signal);
     await this.readLog(signal);
   }
 
@@ -100,6 +104,15 @@ class JobPage {
 
   // ------------------------------------------------------------------------------------- showing
 
+  get isEvaluation() {
+    return this.job.kind === "evaluate";
+  }
+
+  showKind() {
+    this.report.node.hidden = !this.isEvaluation;
+    for (const node of this.ofTraining) node.hidden = this.isEvaluation;
+  }
+
   showState() {
     const { job } = this;
     const asked = job.requested_action ? ` (${job.requested_action} requested)` : "";
@@ -127,12 +140,15 @@ class JobPage {
     const ran = job.started_at && (new Date(job.finished_at ?? Date.now()) - new Date(job.started_at)) / 1000;
     return facts({
       Done: progress && percent(progress.fraction),
-      Epoch: progress && `${progress.epoch} of ${progress.epochs}`,
+      Stage: progress?.stage,
+      Epoch: progress?.epochs && `${progress.epoch} of ${progress.epochs}`,
       Step: progress && `${progress.step.toLocaleString("en")} of ${progress.steps.toLocaleString("en")}`,
       "Time left": progress && !FINISHED.includes(job.status) ? duration(progress.eta_s) : null,
       Speed: progress?.windows_per_s ? `${number(progress.windows_per_s, 3)} windows/s` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
       Dataset: job.dataset,
+      Encoder: this.isEvaluation ? job.config.model : null,
+      "Encoder's sha256": this.isEvaluation ? job.config.encoder.sha256.slice(0, 12) : null,
       Device: plan && `${plan.device}, ${plan.precision}`,
       Parameters: plan && `${(plan.parameters / 1e6).toFixed(2)} M`,
       Attempt: job.attempt > 0 ? `${job.attempt} of ${job.max_attempts}` : null,

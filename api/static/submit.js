@@ -1,24 +1,61 @@
-// The form that queues a training run. Window and rate follow the dataset, so that they always fit.
+// The form that queues a training run or an evaluation. A run's window and rate follow the dataset, so
+// that they always fit.
 
 import { get, post } from "./service.js";
 import { field, h } from "./elements.js";
 
 export function submitForm(onSubmitted) {
-  const dataset = h("select", { required: true });
+  const kind = h("select", { onchange: () => showKind() },
+    h("option", { value: "pretrain" }, "Train an encoder"), h("option", { value: "evaluate" }, "Evaluate an encoder"));
+  const dataset = h("select", { required: true, onchange: () => showLabels() });
   const preset = h("select", { required: true });
+  const model = h("select", { required: true });
   const name = h("input", { maxlength: 255, placeholder: "optional" });
   const epochs = h("input", { type: "number", min: 1, max: 10000, placeholder: "as the preset says" });
-  const extra = h("textarea", { rows: 4, spellcheck: "false", placeholder: '{"training": {"learning_rate": 0.0005}}' });
+  const labels = h("div", { class: "tools" });
+  const extra = h("textarea", { rows: 4, spellcheck: "false" });
   const error = h("p", { class: "notice bad", role: "alert", hidden: true });
   const send = h("button", { class: "primary" }, "Submit");
   const known = new Map();
 
-  const config = () => {
-    const tree = extra.value.trim() ? JSON.parse(extra.value) : {};
-    const { fs_hz, window_samples } = known.get(dataset.value);
-    tree.data = { window_seconds: window_samples / fs_hz, fs_hz, ...tree.data };
-    if (epochs.value) tree.training = { ...tree.training, epochs: Number(epochs.value) };
-    return tree;
+  const ofKind = {
+    pretrain: [field("Preset", preset), field("Epochs", epochs)],
+    evaluate: [field("Encoder", model), h("fieldset", {}, h("legend", {}, "Labels to probe; none ticked: all"), labels)],
+  };
+  const examples = { pretrain: '{"training": {"learning_rate": 0.0005}}', evaluate: '{"seed": 1}' };
+
+  function showKind() {
+    for (const [name, fields] of Object.entries(ofKind)) {
+      for (const shown of fields) {
+        shown.hidden = name !== kind.value;
+        for (const input of shown.querySelectorAll("input, select")) input.disabled = shown.hidden;
+      }
+    }
+    extra.placeholder = examples[kind.value];
+    send.disabled = !known.size || (kind.value === "evaluate" && !model.value);
+  }
+
+  function showLabels() {
+    const names = known.get(dataset.value)?.labels ?? [];
+    labels.replaceChildren(...names.map((label) => h("label", { class: "inline" }, h("input", { type: "checkbox", value: label }), label)));
+    if (!names.length) labels.replaceChildren("this dataset has none");
+    showKind();
+  }
+
+  const given = () => (extra.value.trim() ? JSON.parse(extra.value) : {});
+
+  const bodies = {
+    pretrain: () => {
+      const config = given();
+      const { fs_hz, window_samples } = known.get(dataset.value);
+      config.data = { window_seconds: window_samples / fs_hz, fs_hz, ...config.data };
+      if (epochs.value) config.training = { ...config.training, epochs: Number(epochs.value) };
+      return { preset: preset.value, config };
+    },
+    evaluate: () => {
+      const ticked = [...labels.querySelectorAll("input:checked")].map((box) => box.value);
+      return { config: { model: model.value, labels: ticked, ...given() } };
+    },
   };
 
   async function submit(event) {
@@ -26,7 +63,7 @@ export function submitForm(onSubmitted) {
     error.hidden = true;
     send.disabled = true;
     try {
-      const body = { kind: "pretrain", dataset: dataset.value, preset: preset.value, config: config(), name: name.value || null };
+      const body = { kind: kind.value, dataset: dataset.value, name: name.value || null, ...bodies[kind.value]() };
       onSubmitted(await post("/v1/jobs", body, { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) }));
     } catch (problem) {
       error.textContent = problem instanceof SyntaxError ? `Further config is no JSON: ${problem.message}` : problem.message;
@@ -37,15 +74,19 @@ export function submitForm(onSubmitted) {
   }
 
   async function fill() {
-    const [datasets, presets] = await Promise.all([get("/v1/datasets?limit=1000"), get("/v1/presets")]);
+    const [datasets, presets, models] = await Promise.all(
+      [get("/v1/datasets?limit=1000"), get("/v1/presets"), get("/v1/models?limit=200")]);
     const sound = datasets.data.filter((found) => !found.error);
     for (const found of sound) known.set(found.name, found);
     dataset.replaceChildren(...sound.map((found) =>
       h("option", { value: found.name }, `${found.name} (${found.counts.train} windows of ${found.window_samples / found.fs_hz} s)`)));
     preset.replaceChildren(...presets.data.map((found) => h("option", { value: found.name }, found.name)));
     preset.value = "small";
-    send.disabled = !sound.length;
+    const encoders = models.data.flatMap((found) => [[found.id, found.name ?? found.id], ...found.aliases.map((alias) => [alias, alias])]);
+    model.replaceChildren(...encoders.map(([value, label]) => h("option", { value }, label)));
     if (!sound.length) dataset.replaceChildren(h("option", { value: "" }, "no dataset under the data root yet"));
+    if (!models.data.length) model.replaceChildren(h("option", { value: "" }, "no encoder yet"));
+    showLabels();
   }
 
   const details = h("details", { class: "card", ontoggle: () => details.open && fill().catch((problem) => {
@@ -54,9 +95,10 @@ export function submitForm(onSubmitted) {
   }) },
     h("summary", {}, "New job"),
     h("form", { onsubmit: submit },
-      h("div", { class: "fields" }, field("Dataset", dataset), field("Preset", preset), field("Epochs", epochs), field("Name", name)),
-      field("Further config, as JSON over the preset", extra),
+      h("div", { class: "fields" }, field("Kind", kind), field("Dataset", dataset), ...Object.values(ofKind).flat(), field("Name", name)),
+      field("Further config, as JSON", extra),
       error,
       h("div", {}, send)));
+  showKind();
   return details;
 }

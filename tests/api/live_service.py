@@ -87,7 +87,8 @@ class Service:
 
     def evaluated(self, files: Mapping[str, bytes] = REPORT) -> Job:
         """An evaluation that succeeded, with these files as its report."""
-        claim = self.evaluate()
+        encoder = {"job_id": None, "checkpoint": None, "sha256": "ab" * 32}
+        claim = self.evaluate(model="default", encoder=encoder)
         folder = self.settings.report_folder(claim.job.id)
         folder.mkdir(parents=True)
         for name, content in files.items():

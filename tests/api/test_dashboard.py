@@ -1,15 +1,43 @@
 """The dashboard: its files and headers, and in a browser what a visitor does with it."""
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from headless_browser import Page, browsing, find_chromium
-from live_service import Service, serving, settings_in
+from live_service import Service, make_dataset, serving, settings_in
 
 from ppgssl.jobs.records import JobError, Report
 
+REPORT = json.dumps(
+    {
+        "labels": [
+            {
+                "label": "hr_bpm",
+                "task": "regression",
+                "windows": 80,
+                "subjects": 8,
+                "scores": {
+                    "log_spectrum": {
+                        "mae": {"value": 6.41, "low": 5.9, "high": 7.0},
+                        "pearson_r": {"value": 0.65, "low": 0.6, "high": 0.7},
+                    }
+                },
+            }
+        ]
+    }
+).encode()
+GREEN_DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+CHOOSE_EVALUATION = """
+    const kind = document.querySelector('option[value=evaluate]').parentElement;
+    kind.value = 'evaluate';
+    kind.dispatchEvent(new Event('change'));
+"""
 STATIC = Path(__file__).parent.parent.parent / "api" / "static"
 
 
@@ -101,6 +129,39 @@ def test_a_queued_job_is_paused_and_resumed_by_its_buttons(service: Service, pag
     page.wait_for("document.querySelector('.badge[data-status=queued]')")
 
     assert service.store.get(job.id).status == "queued"
+
+
+@pytest.mark.browser
+def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service, page: Page):
+    job = service.evaluated({"report.json": REPORT, "report.md": b"", "scores.png": GREEN_DOT})
+
+    page.open(f"{service.url}/#/jobs/{job.id}")
+    page.wait_for("document.querySelector('.report img').naturalWidth == 1")
+
+    text = page.text()
+    assert "Log spectrum\t6.41 (5.9 to 7)\t0.65 (0.6 to 0.7)" in text
+    assert "80 windows of 8 subjects" in text
+    assert "Checkpoints" not in text
+    assert "Losses" not in text
+
+
+@pytest.mark.browser
+def test_an_evaluation_is_submitted_by_the_form(service: Service, best_folder: Path, page: Page):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 60.0, "age": 40.0})
+    trained = service.trained(best_folder)
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for("document.querySelector('input[value=age]')")
+    page.evaluate(CHOOSE_EVALUATION)
+    page.evaluate("document.querySelector('input[value=age]').click()")
+    page.evaluate("document.querySelector('form').requestSubmit()")
+    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+
+    [job] = service.store.jobs(limit=1).items
+    assert (job.kind, job.config["labels"]) == ("evaluate", ["age"])
+    assert job.config["encoder"]["job_id"] == trained.id
 
 
 @pytest.mark.browser
