@@ -4,6 +4,8 @@ Only reads figures; what follows from a warning (a notice on the job, an end of 
 trainer's affair.
 """
 
+from ppgssl.config import ModelConfig
+
 LOWEST_EXPLAINED_VARIANCE = 0.05
 LOWEST_EFFECTIVE_RANK = 4.0
 MOST_DEAD_DIMENSIONS = 0.5
@@ -15,34 +17,42 @@ GRACE_EPOCHS = 3  # after the warm-up; before that, or before so many steps,
 GRACE_STEPS = (
     500  # a slow start is no collapse: learning may wait on a plateau of hundreds of steps
 )
-GRACE_STEPS_MEAN = 100  # that plateau does not end behind mean pooling
+GRACE_STEPS_WITHOUT_POSITION = 100  # that plateau does not end where position is lost
 
 
-def is_past_grace(*, epochs_at_full_rate: int, steps: int, pooling: str) -> bool:
+def carries_position(model: ModelConfig) -> bool:
+    """Whether the decoder is told where in the window the beats are."""
+    return model.pooling == "positional" or model.pose_channels > 0
+
+
+def is_past_grace(*, epochs_at_full_rate: int, steps: int, carries_position: bool) -> bool:
     """Whether a run is old enough that learning nothing is no slow start."""
-    least_steps = GRACE_STEPS_MEAN if pooling == "mean" else GRACE_STEPS
+    least_steps = GRACE_STEPS if carries_position else GRACE_STEPS_WITHOUT_POSITION
     return epochs_at_full_rate >= GRACE_EPOCHS and steps >= least_steps
 
 
-def find_collapse(values: dict[str, float], *, pooling: str) -> dict[str, str]:
+def find_collapse(
+    values: dict[str, float], *, carries_position: bool, reconstructs: bool = True
+) -> dict[str, str]:
     """Warnings about a run that learns nothing, by kind, each with its cause and remedy.
 
     Args:
         values: Health figures of the newest validation; those that it lacks are not judged.
-        pooling: `model.pooling` of the run.
+        carries_position: Whether the run's decoder is told where the beats are.
+        reconstructs: Whether the run is asked to reconstruct at all.
     """
     warnings: dict[str, str] = {}
     explained = values["explained_variance"]
-    if explained < LOWEST_EXPLAINED_VARIANCE:
+    if reconstructs and explained < LOWEST_EXPLAINED_VARIANCE:
         warnings["reconstruction"] = (
             f"reconstruction collapsed: {explained:.1%} of the held-out variance is explained, "
-            f"predicting the mean explains 0 %; {remedy(pooling)}"
+            f"predicting the mean explains 0 %; {remedy(carries_position=carries_position)}"
         )
     if symptoms := _symptoms(values):
         advice = (
-            remedy(pooling)
-            if pooling == "mean"
-            else "more varied recordings or a lower training.learning_rate usually help"
+            "more varied recordings or a lower training.learning_rate usually help"
+            if carries_position
+            else remedy(carries_position=False)
         )
         warnings["embeddings"] = f"embeddings collapsed: {', '.join(symptoms)}; {advice}"
     return warnings
@@ -64,11 +74,14 @@ def find_weakness(values: dict[str, float]) -> dict[str, str]:
     }
 
 
-def remedy(pooling: str) -> str:
+def remedy(*, carries_position: bool) -> str:
     """What usually mends a model that predicts the mean."""
-    if pooling == "mean":
-        return "mean pooling forgets where the beats are: set model.pooling=positional"
-    return "check the dataset's denoised signals, and try another training.learning_rate"
+    if carries_position:
+        return "check the dataset's denoised signals, and try another training.learning_rate"
+    return (
+        "mean pooling forgets where the beats are, and nothing else tells the decoder: set "
+        "model.pose_channels=4 or model.pooling=positional"
+    )
 
 
 def _symptoms(values: dict[str, float]) -> list[str]:

@@ -13,6 +13,7 @@ from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, RunPl
 
 FS_HZ = 25.0
 WINDOW_SAMPLES = 128
+AS_DRAWN = ("model.pooling=mean", "model.pose_channels=0", "model.segment_seconds=null")
 
 
 def tiny_config(*overrides: str) -> Config:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ppgssl.training.collapse import find_collapse, find_weakness, is_past_grace
+from ppgssl.config import ModelConfig
+from ppgssl.training.collapse import carries_position, find_collapse, find_weakness, is_past_grace
 
 HEALTHY = {
     "explained_variance": 0.5,
@@ -16,7 +17,7 @@ HEALTHY = {
 
 
 def test_a_healthy_run_is_not_warned_about():
-    assert find_collapse(HEALTHY, pooling="positional") == {}
+    assert find_collapse(HEALTHY, carries_position=True) == {}
     assert find_weakness(HEALTHY) == {}
 
 
@@ -30,46 +31,66 @@ def test_a_healthy_run_is_not_warned_about():
     ],
 )
 def test_a_collapse_is_named(figure: dict[str, float], kind: str, words: str):
-    warnings = find_collapse(HEALTHY | figure, pooling="positional")
+    warnings = find_collapse(HEALTHY | figure, carries_position=True)
 
     assert list(warnings) == [kind]
     assert words in warnings[kind]
 
 
+def test_a_run_that_reconstructs_nothing_is_not_blamed_for_it():
+    figures = HEALTHY | {"explained_variance": -0.5}
+
+    assert find_collapse(figures, carries_position=False, reconstructs=False) == {}
+
+
 def test_several_symptoms_of_the_embeddings_are_one_warning():
     figures = HEALTHY | {"effective_rank": 1.5, "uniformity": 0.0}
 
-    assert list(find_collapse(figures, pooling="positional")) == ["embeddings"]
+    assert list(find_collapse(figures, carries_position=True)) == ["embeddings"]
 
 
 @pytest.mark.parametrize("kind", ["reconstruction", "embeddings"])
-def test_the_remedy_for_mean_pooling_is_positional_pooling(kind: str):
+def test_the_remedy_for_a_lost_position_is_a_way_for_it(kind: str):
     figures = HEALTHY | {"explained_variance": 0.0, "uniformity": 0.0}
 
-    warning = find_collapse(figures, pooling="mean")[kind]
+    warning = find_collapse(figures, carries_position=False)[kind]
 
-    assert "model.pooling=positional" in warning
+    assert "model.pose_channels=4 or model.pooling=positional" in warning
 
 
 def test_figures_that_could_not_be_measured_are_not_judged():
     measured = {name: HEALTHY[name] for name in list(HEALTHY)[:3]}
 
-    assert find_collapse(measured, pooling="positional") == {}
+    assert find_collapse(measured, carries_position=True) == {}
     assert find_weakness(measured) == {}
 
 
 @pytest.mark.parametrize(
-    ("epochs_at_full_rate", "steps", "pooling", "expected"),
+    ("pooling", "pose_channels", "expected"),
+    [("mean", 0, False), ("mean", 4, True), ("positional", 0, True)],
+)
+def test_position_passes_by_its_own_channels_or_by_the_pooling(pooling, pose_channels, expected):
+    model = ModelConfig(pooling=pooling, pose_channels=pose_channels)
+
+    assert carries_position(model) is expected
+
+
+@pytest.mark.parametrize(
+    ("epochs_at_full_rate", "steps", "carries_position", "expected"),
     [
-        (2, 5_000, "positional", False),
-        (50, 499, "positional", False),
-        (3, 500, "positional", True),
-        (50, 99, "mean", False),
-        (3, 100, "mean", True),
+        (2, 5_000, True, False),
+        (50, 499, True, False),
+        (3, 500, True, True),
+        (50, 99, False, False),
+        (3, 100, False, True),
     ],
 )
-def test_a_slow_start_is_given_epochs_and_steps(epochs_at_full_rate, steps, pooling, expected):
-    past = is_past_grace(epochs_at_full_rate=epochs_at_full_rate, steps=steps, pooling=pooling)
+def test_a_slow_start_is_given_epochs_and_steps(
+    epochs_at_full_rate, steps, carries_position, expected
+):
+    past = is_past_grace(
+        epochs_at_full_rate=epochs_at_full_rate, steps=steps, carries_position=carries_position
+    )
 
     assert past is expected
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from runs import Recorded, pulse_dataset, stop_after, tiny_config
+from runs import AS_DRAWN, Recorded, pulse_dataset, stop_after, tiny_config
 
 from ppgssl.data.dataset import Dataset
 from ppgssl.errors import (
@@ -207,7 +207,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path):
 
 def test_mean_pooling_collapses_and_the_run_says_so(dataset, tmp_path):
     told = Recorded()
-    config = tiny_config("model.pooling=mean", "training.epochs=6", "training.warmup_epochs=0")
+    config = tiny_config(*AS_DRAWN, "training.epochs=6", "training.warmup_epochs=0")
 
     train(config, dataset, tmp_path, reporter=told)
 
@@ -217,9 +217,9 @@ def test_mean_pooling_collapses_and_the_run_says_so(dataset, tmp_path):
 def test_a_collapsed_run_that_may_not_go_on_ends_with_a_checkpoint_behind_it(
     dataset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ppgssl.training.collapse.GRACE_STEPS_MEAN", 9)
+    monkeypatch.setattr("ppgssl.training.collapse.GRACE_STEPS_WITHOUT_POSITION", 9)
     config = tiny_config(
-        "model.pooling=mean",
+        *AS_DRAWN,
         "training.epochs=6",
         "training.warmup_epochs=0",
         "training.fail_on_collapse=true",
