@@ -1,8 +1,8 @@
 """Label-free augmentations of PPG windows, batched on the device.
 
-Each is a pure function of windows and of one number per window; `augment` draws those numbers from
-the generator it is given. Geometry (shift, gain) moves input and target alike, or the task would
-ask for what the input does not say; corruption (wander, noise) touches the input only.
+Each is a pure function of windows and of one number per window, which `ppgssl.views` draws.
+Geometry (shift, stretch, gain) moves input and target alike, or the task would ask for what the
+input does not say; corruption (wander, noise, motion, ...) touches the input only.
 
 Axes used in this file:
     B  windows    C  channels    T  samples
@@ -11,18 +11,15 @@ Axes used in this file:
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from ppgssl.config import AugmentationConfig
 
 Windows = Float[Tensor, "B C T"]
 PerWindow = Float[Tensor, " B"]
 
+MOTION_BAND_HZ = (0.3, 5.0)  # of limbs
 PULSE_BAND_HZ = (0.5, 8.0)  # where a pulse wave's power lies
 SNR_RANGE_DB = (0.0, 40.0)  # estimates outside say only "all noise" or "none"
-WANDER_FREQUENCY_SPREAD = 0.5  # the wander's frequency lies within +- this share of its centre
-WANDER_AMPLITUDE = (0.1, 0.5)  # standard deviations of the window
 
 
 def shift(windows: Windows, samples: Int[Tensor, " B"]) -> Windows:
@@ -74,50 +71,82 @@ def add_noise(windows: Windows, noise: Windows, *, snr_db: PerWindow) -> Windows
     return windows + noise * (wanted_power / noise_power).sqrt()[:, None, None]
 
 
-def augment(
+def stretch(windows: Windows, speed: PerWindow) -> Windows:
+    """Play each window faster (above 1) or slower, as long as before.
+
+    A faster window starts again when it is through. Samples are interpolated linearly.
+    """
+    num_samples = windows.shape[-1]
+    position = speed[:, None] * torch.arange(num_samples, device=windows.device)
+    return sample_at(windows, position % (num_samples - 1))
+
+
+def sample_at(windows: Windows, position: Float[Tensor, "B T"]) -> Windows:
+    """The windows at positions between their samples, interpolated linearly."""
+    before = position.floor().clamp(0, windows.shape[-1] - 2)
+    share = (position - before)[:, None]
+    index = before.long()[:, None].expand_as(windows)
+    return windows.gather(-1, index) * (1 - share) + windows.gather(-1, index + 1) * share
+
+
+def low_pass(windows: Windows, cutoff_hz: PerWindow, *, fs_hz: float) -> Windows:
+    """Remove what lies above each window's cutoff, as a slower sensor would."""
+    frequency = torch.fft.rfftfreq(windows.shape[-1], 1 / fs_hz, device=windows.device)
+    kept = frequency <= cutoff_hz[:, None, None]
+    return torch.fft.irfft(torch.fft.rfft(windows) * kept, windows.shape[-1])
+
+
+def band_limited(noise: Windows, *, fs_hz: float) -> Windows:
+    """Noise with the power of motion only, of unit deviation."""
+    low, high = MOTION_BAND_HZ
+    frequency = torch.fft.rfftfreq(noise.shape[-1], 1 / fs_hz, device=noise.device)
+    kept = (frequency >= low) & (frequency <= high)
+    motion = torch.fft.irfft(torch.fft.rfft(noise) * kept, noise.shape[-1])
+    return motion / motion.std(-1, keepdim=True).clamp_min(1e-6)
+
+
+def hold(windows: Windows, start: Int[Tensor, " B"], length: Int[Tensor, " B"]) -> Windows:
+    """Repeat the sample at `start` for `length` samples, as a sensor does that lost contact."""
+    inside = is_inside(windows.shape[-1], start, length)
+    held = windows.gather(-1, start[:, None, None].expand(-1, windows.shape[1], 1))
+    return torch.where(inside[:, None], held, windows)
+
+
+def is_inside(
+    num_samples: int, start: Int[Tensor, " B"], length: Int[Tensor, " B"]
+) -> Bool[Tensor, "B {num_samples}"]:
+    """Which samples lie in the stretch of each window."""
+    at = torch.arange(num_samples, device=start.device)
+    return (at >= start[:, None]) & (at < (start + length)[:, None])
+
+
+def breathe(
     windows: Windows,
-    targets: Windows,
-    config: AugmentationConfig,
     *,
     fs_hz: float,
-    generator: torch.Generator,
+    rate_bpm: PerWindow,
+    phase: PerWindow,
+    rate_change: PerWindow,
+    amplitude_change: PerWindow,
 ) -> tuple[Windows, Windows]:
-    """Augment a batch of standardised windows and the targets that belong to them.
+    """Let breathing modulate clean windows: their beats come earlier and later, higher and lower.
 
     Args:
-        windows: Inputs.
-        targets: Denoised windows of the same shape.
-        config: Ranges and probabilities.
-        fs_hz: Sampling rate, Hz.
-        generator: Source of every random number, on the windows' device.
+        windows: Clean windows, without a baseline.
+        fs_hz: Their rate.
+        rate_bpm: Breaths per minute.
+        phase: Of the first breath, radians.
+        rate_change: Largest change of the heart rate, as a share of it.
+        amplitude_change: Largest change of the amplitude, as a share of it.
 
     Returns:
-        New inputs and new targets; the arguments are not changed.
+        The modulated windows, and the breathing itself (a sine), to be added as a baseline.
     """
-    num_windows, num_samples = windows.shape[0], windows.shape[-1]
-
-    def uniform(low: float, high: float) -> PerWindow:
-        draw = torch.rand(num_windows, device=windows.device, generator=generator)
-        return low + (high - low) * draw
-
-    furthest = config.temporal_shift_range * num_samples
-    samples = uniform(-furthest, furthest).round().long()
-    gain = uniform(*config.amplitude_scale_range)
-    windows, targets = scale(shift(windows, samples), gain), scale(shift(targets, samples), gain)
-
-    spread = WANDER_FREQUENCY_SPREAD * config.baseline_wander_freq
-    centre = config.baseline_wander_freq
-    wanders = uniform(0.0, 1.0) < config.baseline_wander_prob
-    corrupted = add_baseline_wander(
-        windows,
-        fs_hz=fs_hz,
-        frequency_hz=uniform(centre - spread, centre + spread),
-        phase=uniform(0.0, 2 * math.pi),
-        amplitude=uniform(*WANDER_AMPLITUDE) * wanders,
-    )
-
-    noisy = uniform(0.0, 1.0) < config.noise_prob
-    noise = torch.randn(windows.shape, device=windows.device, generator=generator)
-    snr_db = config.noise_snr_ratio * estimate_snr_db(windows, fs_hz=fs_hz)
-    with_noise = add_noise(corrupted, noise, snr_db=snr_db)
-    return torch.where(noisy[:, None, None], with_noise, corrupted), targets
+    num_samples = windows.shape[-1]
+    angular_hz = 2 * math.pi * rate_bpm[:, None] / 60
+    time_s = torch.arange(num_samples, device=windows.device) / fs_hz
+    angle = angular_hz * time_s + phase[:, None]
+    delay_s = rate_change[:, None] / angular_hz * torch.cos(angle)
+    moved = sample_at(windows, ((time_s + delay_s) * fs_hz).clamp(0, num_samples - 1))
+    breath = torch.sin(angle)[:, None]
+    return moved * (1 + amplitude_change[:, None, None] * breath), breath

@@ -140,9 +140,43 @@ class LossConfig(Section):
         return self
 
 
+class ObjectiveConfig(Section):
+    """Weights of what is learnt beside each other; 0 leaves a term out."""
+
+    reconstruction_weight: float = Field(
+        default=1.0, ge=0, description="Of the reconstruction loss, which `loss` describes."
+    )
+    spectrum_weight: float = Field(
+        default=0.3, ge=0, description="Predict the clean segment's log spectrum."
+    )
+    pulse_rate_weight: float = Field(
+        default=1.0, ge=0, description="Predict the pulse rate that the clean segment shows."
+    )
+    breathing_weight: float = Field(
+        default=1.0, ge=0, description="Predict the breathing rate that the clean window shows."
+    )
+    nearby_weight: float = Field(
+        default=0.03, ge=0, description="Tell pieces of one window from those of others."
+    )
+    nearby_temperature: float = Field(default=0.1, gt=0)
+    decorrelation_weight: float = Field(
+        default=0.05, ge=0, description="Let the embedding's dimensions vary and differ."
+    )
+
+
 class AugmentationConfig(Section):
     """What is done to a training window. Geometry moves input and target, corruption the input."""
 
+    piece_seconds: tuple[float, float] | None = Field(
+        default=(10.0, 30.0),
+        description="Half of the windows of a batch are cut into pieces, their length drawn from "
+        "this range; pieces of one window are neighbours. null: no pieces.",
+    )
+    time_stretch: float = Field(
+        default=1.4, ge=1, le=2, description="Largest change of speed, as a factor; 1: none."
+    )
+    time_stretch_prob: Probability = 0.5
+    polarity_flip_prob: Probability = 0.3
     temporal_shift_range: float = Field(
         default=0.10,
         ge=0,
@@ -152,15 +186,29 @@ class AugmentationConfig(Section):
     amplitude_scale_range: tuple[float, float] = Field(
         default=(0.85, 1.15), description="Smallest and largest gain; always applied."
     )
+    breathing_prob: Probability = Field(
+        default=0.3, description="Of imposing a breathing of known rate on a denoised window."
+    )
     baseline_wander_freq: float = Field(
-        default=0.2, gt=0, description="Centre frequency of the wander, Hz."
+        default=0.04,
+        gt=0,
+        description="Centre frequency of the wander, Hz; at 0.2 it teaches to ignore breathing.",
     )
     baseline_wander_prob: Probability = 0.6
+    low_pass_prob: Probability = Field(
+        default=0.3, description="Of losing what a slower sensor would not record."
+    )
+    motion_prob: Probability = Field(default=0.3, description="Of a burst of motion.")
+    dropout_prob: Probability = Field(default=0.2, description="Of a stretch that is held.")
     noise_prob: Probability = 0.4
     noise_snr_ratio: float = Field(
         default=0.8,
         gt=0,
         description="SNR of the added noise as a share of the window's own SNR (in dB).",
+    )
+    noise_snr_db: tuple[float, float] | None = Field(
+        default=(2.0, 25.0),
+        description="SNR of the added noise, dB; null: noise_snr_ratio decides.",
     )
 
     @model_validator(mode="after")
@@ -170,6 +218,18 @@ class AugmentationConfig(Section):
             raise ValueError(
                 "amplitude_scale_range must be [low, high] with 0 < low <= high, "
                 f"got [{low}, {high}]"
+            )
+        if (
+            self.piece_seconds is not None
+            and not 0 < self.piece_seconds[0] <= self.piece_seconds[1]
+        ):
+            raise ValueError(
+                "piece_seconds must be [shortest, longest] with 0 < shortest <= longest, "
+                f"got {list(self.piece_seconds)}"
+            )
+        if self.noise_snr_db is not None and self.noise_snr_db[0] > self.noise_snr_db[1]:
+            raise ValueError(
+                f"noise_snr_db must be [lowest, highest], got {list(self.noise_snr_db)}"
             )
         return self
 
@@ -216,6 +276,7 @@ class Config(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
 

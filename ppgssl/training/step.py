@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ppgssl.objectives.reconstruction import LossTerms
+from ppgssl.objectives.terms import LossTerms
+from ppgssl.views import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class StepResult:
 
 def train_step(
     objective: nn.Module,
-    micro_batches: Sequence[tuple[Tensor, Tensor]],
+    micro_batches: Sequence[Views],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     *,
@@ -34,9 +35,9 @@ def train_step(
     """Average the gradient over the windows of all micro-batches, clip it, apply it once.
 
     Args:
-        objective: Maps windows and targets to `LossTerms`, each the mean over the batch.
-        micro_batches: Pairs of windows and targets (B, C, T); their sizes may differ, every window
-            weighs the same.
+        objective: Maps views to `LossTerms`, each the mean over the views.
+        micro_batches: Views; groups may differ in number and length, every window weighs the same.
+            A part that some groups lack is the mean over the others.
         optimizer: Holds the objective's parameters.
         scaler: Scales the loss where half precision needs it; disabled otherwise.
         amp_dtype: float32 switches autocast off.
@@ -46,21 +47,24 @@ def train_step(
         Batch norm sees each micro-batch alone, so its statistics are those of a micro-batch.
     """
     optimizer.zero_grad(set_to_none=True)
-    num_windows = sum(len(windows) for windows, _ in micro_batches)
+    num_windows = sum(views.num_windows for views in micro_batches)
     sums: dict[str, Tensor] = {}
-    for windows, targets in micro_batches:
-        share = len(windows) / num_windows
+    shares: dict[str, float] = {}
+    for views in micro_batches:
+        share = views.num_windows / num_windows
         with torch.autocast(
-            windows.device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32
+            views.inputs.device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32
         ):
-            terms: LossTerms = objective(windows, targets)
+            terms: LossTerms = objective(views)
         scaler.scale(terms.total * share).backward()
         for name, value in terms.detached().items():
             sums[name] = sums[name] + share * value if name in sums else share * value
+            shares[name] = shares.get(name, 0.0) + share
 
     scaler.unscale_(optimizer)  # clip the true gradient, not the scaled one
     grad_norm = nn.utils.clip_grad_norm_(objective.parameters(), max_grad_norm)
     scale = scaler.get_scale()
     scaler.step(optimizer)
     scaler.update()
-    return StepResult(sums, grad_norm, applied=scaler.get_scale() >= scale)
+    losses = {name: value / shares[name] for name, value in sums.items()}
+    return StepResult(losses, grad_norm, applied=scaler.get_scale() >= scale)

@@ -15,22 +15,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ppgssl.augment import augment
 from ppgssl.config import Config
 from ppgssl.data.dataset import Dataset
 from ppgssl.data.windows import WindowBatch
-from ppgssl.errors import CheckpointError, CollapsedError, ConfigError, DatasetError
+from ppgssl.errors import (
+    CheckpointError,
+    CollapsedError,
+    ConfigError,
+    DatasetError,
+    SelfCheckError,
+)
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
-from ppgssl.objectives.reconstruction import ReconstructionObjective
+from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.checkpoint import (
     read_config,
     read_model_and_state,
     serialise,
     write_checkpoint,
 )
-from ppgssl.training.collapse import find_collapse, find_weakness, is_past_grace
+from ppgssl.training.collapse import (
+    carries_position,
+    find_collapse,
+    find_weakness,
+    is_past_grace,
+)
 from ppgssl.training.devices import (
     detect_environment,
     keep_freed_memory,
@@ -51,9 +60,11 @@ from ppgssl.training.progress import (
 )
 from ppgssl.training.recorder import PendingStep, Recorder
 from ppgssl.training.schedule import learning_rate_factor
+from ppgssl.training.self_check import self_check
 from ppgssl.training.state import RunState
 from ppgssl.training.step import train_step
 from ppgssl.training.validation import to_device, validate
+from ppgssl.views import Views, make_views
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +123,7 @@ def train(
         CheckpointError: `out` holds a run and `resume` is off, or its checkpoint is damaged.
         CheckpointWriteError: The disk is full; earlier checkpoints stand.
         DeviceError: The device or its precision is not to be had.
+        SelfCheckError: One batch cannot be overfitted and `training.self_check` is `fail`.
         NonFiniteLossError: The loss became inf or nan.
         CollapsedError: The run learns nothing and `training.fail_on_collapse` is on; `last` stands.
     """
@@ -181,9 +193,9 @@ class TrainingRun:
 
         torch.manual_seed(config.seed)
         self.model = build_autoencoder(config).to(self.device)
-        self.objective = ReconstructionObjective(self.model, config.loss)
+        self.objective = PretrainingObjective(self.model, config).to(self.device)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            self.objective.parameters(),
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
         )
@@ -204,6 +216,10 @@ class TrainingRun:
         self.recorder = Recorder(self.history, self.reporter)
 
     @property
+    def _reconstructs(self) -> bool:
+        return self.config.objective.reconstruction_weight > 0
+
+    @property
     def _num_windows(self) -> dict[str, int]:
         return {"train": len(self.train_windows), "val": self.dataset.counts["val"]}
 
@@ -216,6 +232,7 @@ class TrainingRun:
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
         self._announce()
+        self._check_itself()
         self._end_if_collapsed()
         while (stop_reason := self.state.stop_reason(self.config.training)) is None:
             if not self._train_epoch():
@@ -235,6 +252,7 @@ class TrainingRun:
         self._check_same_run(read_config(folder))
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
+        self.objective.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
@@ -275,6 +293,24 @@ class TrainingRun:
             )
         )
 
+    def _check_itself(self) -> None:
+        """Overfit one batch first, unless the run has been under way before."""
+        mode = self.config.training.self_check
+        if mode == "off" or self.state.step:
+            return
+        if not self._reconstructs:
+            logger.info("self-check left out: objective.reconstruction_weight is 0")
+            return
+        found = self_check(
+            self.config, self.train_windows, device=self.device, should_stop=self.should_stop
+        )
+        if found is None or found.passed:
+            logger.info("%s", "self-check: stopped" if found is None else found.message)
+        elif mode == "fail":
+            raise SelfCheckError(found.message)
+        else:
+            self._warn(found.message)
+
     def _log_cost(self) -> None:
         samples, channels = self.config.data.window_samples, self.config.model.in_channels
         window = torch.zeros(1, channels, samples, device=self.device)
@@ -292,7 +328,7 @@ class TrainingRun:
 
     def _train_epoch(self) -> bool:
         """Train the rest of the epoch; False when it was stopped on request."""
-        self.model.train()
+        self.objective.train()
         self.recorder.restart_clock()
         for group in self._groups():
             if self.should_stop():
@@ -320,7 +356,11 @@ class TrainingRun:
     def _train_group(self, group: list[WindowBatch]) -> None:
         result = train_step(
             self.objective,
-            [self._augmented(batch, self.state.batches_done + i) for i, batch in enumerate(group)],
+            [
+                views
+                for i, batch in enumerate(group)
+                for views in self._views(batch, self.state.batches_done + i)
+            ],
             self.optimizer,
             self.scaler,
             amp_dtype=self.amp_dtype,
@@ -356,11 +396,11 @@ class TrainingRun:
             )
         )
 
-    def _augmented(self, batch: WindowBatch, index: int) -> tuple[Tensor, Tensor]:
+    def _views(self, batch: WindowBatch, index: int) -> list[Views]:
         windows, targets = to_device(batch, self.device)
         seed = np.random.SeedSequence([self.config.seed, self.state.epoch, index]).generate_state(1)
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
-        return augment(
+        return make_views(
             windows,
             targets,
             self.config.augmentation,
@@ -394,14 +434,16 @@ class TrainingRun:
 
     def _watch_health(self, values: dict[str, float]) -> None:
         """Warn, once for each kind, about what the newest figures say."""
-        training, pooling = self.config.training, self.config.model.pooling
-        state = self.state
+        training, state = self.config.training, self.state
+        has_position = carries_position(self.config.model)
         past_grace = is_past_grace(
             epochs_at_full_rate=state.epoch - training.warmup_epochs,
             steps=state.step,
-            pooling=pooling,
+            carries_position=has_position,
         )
-        collapse = find_collapse(values, pooling=pooling)
+        collapse = find_collapse(
+            values, carries_position=has_position, reconstructs=self._reconstructs
+        )
         state.collapse = "\n".join(collapse.values()) if past_grace else ""
         if not past_grace and state.stop_reason(training) is None:
             return
@@ -441,6 +483,7 @@ class TrainingRun:
     def _resume_state(self) -> dict[str, Any]:
         on_cuda = self.device.type == "cuda"
         return {
+            "heads": self.objective.heads.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),

@@ -11,9 +11,10 @@ from torch import Tensor
 from ppgssl.data.windows import WindowBatch, Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
-from ppgssl.objectives.reconstruction import ReconstructionObjective
+from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.health import health_figures
 from ppgssl.training.held_out import HeldOut
+from ppgssl.views import Views
 
 
 def to_device(
@@ -27,7 +28,7 @@ def to_device(
 
 @torch.no_grad()
 def validate(
-    objective: ReconstructionObjective,
+    objective: PretrainingObjective,
     windows: Windows,
     held_out: HeldOut,
     *,
@@ -48,7 +49,7 @@ def validate(
         inputs, targets = to_device(batch, device)
         with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
             reconstruction = objective.model(inputs)
-        terms = objective.compare(reconstruction, targets).detached()
+        terms = objective.compare(reconstruction, Views.plain(inputs, targets)).detached()
         measured = {name: value * len(inputs) for name, value in terms.items()}
         measured["squared_error"] = (reconstruction.output.float() - targets).square().sum()
         measured["squared_deviation"] = targets.square().sum()

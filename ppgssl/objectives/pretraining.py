@@ -1,0 +1,115 @@
+"""What an encoder is trained for: the terms that the config weighs above zero, joined.
+
+    views ──► model ──► output ─────────► reconstruction of the denoised window
+                    └─► segment vectors ─► spectrum, pulse rate, decorrelation
+                    └─► embedding ───────► breathing (long windows), nearby contrast (pieces)
+
+Only the encoder is kept. Nothing here draws random numbers.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ppgssl.config import Config
+from ppgssl.models.autoencoder import Autoencoder, Reconstruction
+from ppgssl.models.encoder import standardise
+from ppgssl.objectives.decorrelation import decorrelation
+from ppgssl.objectives.nearby import NearbyContrast
+from ppgssl.objectives.pulses import (
+    BREATHING_BINS,
+    PULSE_BAND_HZ,
+    Pulses,
+    band_pass,
+    breathing_rates,
+    measure_pulses,
+    split_samples,
+)
+from ppgssl.objectives.rates import BreathingPrediction, PulseRatePrediction, bump
+from ppgssl.objectives.reconstruction import reconstruction_terms
+from ppgssl.objectives.spectrum import SpectrumPrediction
+from ppgssl.objectives.terms import LossTerms
+from ppgssl.views import Views
+
+IMPOSED_SPREAD_BPM = 1.0  # of the distribution around a breathing rate that is known
+
+
+class Heads(nn.Module):
+    """What predicts from the embedding, in training only."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width, fs_hz = config.model.latent_dim, config.data.fs_hz
+        self.spectrum = SpectrumPrediction(width, fs_hz)
+        self.pulse_rate = PulseRatePrediction(width)
+        self.breathing = BreathingPrediction(width, BREATHING_BINS)
+        self.nearby = NearbyContrast(width, temperature=config.objective.nearby_temperature)
+
+
+class PretrainingObjective(nn.Module):
+    """The model that is trained, the heads that only training needs, and their loss."""
+
+    def __init__(self, model: Autoencoder, config: Config) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = config.loss
+        self.weights = config.objective
+        self.fs_hz = config.data.fs_hz
+        self.heads = Heads(config)
+
+    def forward(self, views: Views) -> LossTerms:
+        """Loss terms of a batch of views."""
+        return self.compare(self.model(views.inputs), views)
+
+    def compare(self, code: Reconstruction, views: Views) -> LossTerms:
+        """Loss terms of a forward pass that was made already."""
+        weights = self.weights
+        reconstruction = reconstruction_terms(code.output, views.targets, self.loss)
+        total = weights.reconstruction_weight * reconstruction.total
+        parts = dict(reconstruction.parts)
+        for name, value in self._embedding_terms(code, views).items():
+            total = total + getattr(weights, f"{name}_weight") * value
+            parts[name] = value
+        return LossTerms(total, parts)
+
+    def _embedding_terms(self, code: Reconstruction, views: Views) -> dict[str, Float[Tensor, ""]]:
+        """The terms that are weighed and that these views can be asked for."""
+        weights, terms = self.weights, dict[str, Float[Tensor, ""]]()
+        clean = standardise(views.clean.float())
+        segment_samples = self._segment_samples(clean.shape[-1])
+        segments = split_samples(clean, segment_samples)
+        vectors = code.segments[:, : segments.shape[1]].flatten(0, 1)
+        if weights.spectrum_weight:
+            pulse = band_pass(clean, self.fs_hz, *PULSE_BAND_HZ)
+            samples = split_samples(pulse, segment_samples).flatten(0, 1)
+            terms["spectrum"] = self.heads.spectrum(vectors, standardise(samples))
+        if weights.pulse_rate_weight or weights.breathing_weight:
+            pulses = measure_pulses(clean, self.fs_hz, segment_samples=segment_samples)
+            if weights.pulse_rate_weight:
+                rate, trust = pulses.rate_bpm.flatten(), pulses.trust.flatten()
+                terms["pulse_rate"] = self.heads.pulse_rate(vectors, rate, trust)
+            if weights.breathing_weight and pulses.breathing is not None:
+                target, trust = _breathing_target(pulses, views)
+                terms["breathing"] = self.heads.breathing(code.embedding, target, trust)
+        if weights.nearby_weight and len(views) > views.num_windows > 1:
+            terms["nearby"] = self.heads.nearby(code.embedding, views.origin)
+        if weights.decorrelation_weight:
+            terms["decorrelation"] = decorrelation(vectors)
+        return terms
+
+    def _segment_samples(self, window_samples: int) -> int:
+        tokens = self.model.encoder.segment_tokens
+        return window_samples if tokens is None else tokens * self.model.encoder.stride
+
+
+def _breathing_target(
+    pulses: Pulses, views: Views
+) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
+    """What was measured, or what was imposed, which is sure."""
+    assert pulses.breathing is not None and pulses.breathing_trust is not None
+    imposed = views.breathing_bpm.isfinite()
+    known = bump(
+        views.breathing_bpm.nan_to_num(0.0), breathing_rates(imposed.device), IMPOSED_SPREAD_BPM
+    )
+    target = torch.where(imposed[:, None], known, pulses.breathing)
+    return target, torch.where(imposed, 1.0, pulses.breathing_trust)
