@@ -1,5 +1,6 @@
 """From a request to a job: completed, checked as a worker would, pinned to what it means now."""
 
+import functools
 from typing import Any
 
 from api.encoders import FoundEncoder, KeptEncoder, find_encoder, keep_encoder, use_newest
@@ -10,6 +11,9 @@ from ppgssl.errors import DatasetError
 from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
+
+SERVICE_DEFAULTS = {"training": {"self_check": "warn"}}
+"""What the service asks of a run where neither preset nor request says otherwise."""
 
 
 def new_job(body: PretrainCreate | EvaluateCreate, store: JobStore, settings: Settings) -> NewJob:
@@ -31,7 +35,9 @@ def new_job(body: PretrainCreate | EvaluateCreate, store: JobStore, settings: Se
 
 
 def training_config(body: PretrainCreate, dataset: Dataset) -> Config:
-    """The defaults, the dataset's windows, the preset, the request's own keys: each over the last.
+    """The defaults, the service's, the dataset's windows, the preset, the request's own keys.
+
+    Each lies over the last.
 
     Raises:
         ConfigError: There is no such preset, a key or value is wrong, or the dataset's windows are
@@ -41,7 +47,8 @@ def training_config(body: PretrainCreate, dataset: Dataset) -> Config:
     from ppgssl.training.trainer import check_fit  # brings PyTorch: seconds, once
 
     base = preset(body.preset) if body.preset is not None else {}
-    config = build_config(merge(merge(dataset.settings, base), body.config))
+    layers = (dataset.settings, base, body.config)
+    config = build_config(functools.reduce(merge, layers, SERVICE_DEFAULTS))
     check_fit(config, dataset)
     return config
 

@@ -28,6 +28,9 @@ def train_command(
     load_in_memory: Annotated[
         bool, typer.Option("--load-in-memory", help="Read the whole dataset first.")
     ] = False,
+    self_check: Annotated[
+        bool, typer.Option("--self-check", help="Overfit one batch first; stop if that fails.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out from its last checkpoint.")
     ] = False,
@@ -51,6 +54,7 @@ def train_command(
             "training.epochs": epochs,
             "training.batch_size": batch_size,
             "data.load_in_memory": load_in_memory or None,
+            "training.self_check": "fail" if self_check else None,
         }
         settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
         dataset = open_dataset(data)
@@ -113,11 +117,15 @@ class TerminalReporter:
                 self._bar.update(self._task, loss=point.values["total"])
                 continue
             values = point.values
-            self._bar.print(
+            line = (
                 f"epoch {point.epoch:3d}  val {values['total']:.4f}  "
                 f"explained variance {values['explained_variance']:6.1%}  "
                 f"effective rank {values['effective_rank']:.1f}"
             )
+            if "hr_probe_mae" in values:
+                probe, mean = values["hr_probe_mae"], values["hr_mean_mae"]
+                line += f"  heart rate {probe:.1f} bpm (mean {mean:.1f})"
+            self._bar.print(line)
 
     def progress(self, progress: "events.Progress") -> None:
         """Move the bar."""

@@ -55,7 +55,9 @@ def test_a_job_is_queued_with_its_whole_config(made: Service):
 
     job = answer.json()
     follows = ["data.window_seconds=10", "data.fs_hz=125"]  # from the dataset
-    expected = load_config("small", ["training.epochs=3", *follows]).model_dump(mode="json")
+    service = ["training.self_check=warn"]
+    settings = ["training.epochs=3", *follows, *service]
+    expected = load_config("small", settings).model_dump(mode="json")
     assert answer.status_code == 201
     assert job["config"] == expected
     assert (job["status"], job["dataset"], job["name"]) == ("queued", "made", "first")
@@ -70,6 +72,12 @@ def test_without_a_preset_the_config_lies_over_the_defaults(made: Service):
     answer = submit(made, preset=None, config={"data": {"window_seconds": 10}})
 
     assert answer.json()["config"]["training"]["epochs"] == 50
+
+
+def test_a_request_may_do_without_the_self_check(made: Service):
+    answer = submit(made, config={"training": {"self_check": "off"}})
+
+    assert answer.json()["config"]["training"]["self_check"] == "off"
 
 
 def test_a_repeated_request_with_a_key_makes_one_job(made: Service):
