@@ -79,6 +79,21 @@ def test_a_job_that_cannot_be_run_fails_with_the_code_and_the_remedy(
     assert message in job.error["message"]
 
 
+def test_a_job_that_collapses_and_may_not_go_on_fails_and_keeps_its_checkpoint(bench: Bench):
+    make_pulses(bench.settings.data_root / "pulses")
+    as_drawn = ["model.pooling=mean", "model.pose_channels=0"]
+    hundred_steps = ["training.batch_size=1", "training.epochs=9", "training.warmup_epochs=0"]
+    job_id = create(bench, *as_drawn, *hundred_steps, "training.fail_on_collapse=true")
+
+    bench.start_worker(REAL_WORKER)
+    job = bench.wait(job_id, lambda job: job.status.is_finished)
+
+    assert job.error is not None
+    assert (job.status, job.error["code"]) == ("failed", "collapsed")
+    assert "mean pooling forgets where the beats are" in job.error["message"]
+    assert bench.store.checkpoint(job_id, "last").step == 120  # five epochs: 100 steps and more
+
+
 @pytest.mark.slow
 def test_a_job_paused_and_resumed_has_the_losses_of_one_that_never_stopped(bench: Bench):
     make_pulses(bench.settings.data_root / "pulses")
