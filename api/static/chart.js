@@ -3,7 +3,7 @@
 const NS = "http://www.w3.org/2000/svg";
 const MARGIN = { top: 10, right: 12, bottom: 26, left: 56 };
 
-const svg = (name, attributes = {}, ...children) => {
+export const svg = (name, attributes = {}, ...children) => {
   const node = document.createElementNS(NS, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   node.append(...children);

@@ -3,6 +3,7 @@
 import { apiKey, get, post, save, watch } from "./service.js";
 import { ago, badge, bytes, card, duration, facts, h, percent, row, table, time, update } from "./elements.js";
 import { Chart, number } from "./chart.js";
+import { healthCharts } from "./health.js";
 import { ReportView } from "./report.js";
 
 const FIRST = ["total", "mse", "ssim", "fft"];
@@ -34,10 +35,12 @@ class JobPage {
     this.state = h("section", { class: "card", "aria-label": "State" });
     this.notices = h("section", { class: "notices", "aria-label": "Notices" });
     this.health = h("div");
+    this.epochs = h("div");
+    this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
     this.files = h("div");
     this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
     this.report = new ReportView(id);
-    this.ofTraining = [this.chartCard(), card("Health of the embedding", this.health), card("Checkpoints", this.files)];
+    this.ofTraining = [this.chartCard(), card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files)];
     this.nodes = [this.head, this.notices, this.state, this.report.node, ...this.ofTraining, card("Log", this.log)];
   }
 
@@ -200,7 +203,9 @@ class JobPage {
     }
     const rows = val.slice(-EPOCHS_SHOWN).reverse().map((point) =>
       row(String(point.epoch), ...["total", ...names].map((name) => h("td", { class: "number" }, number(point.values[name])))));
-    update(this.health, table(["Epoch", "Validation loss", ...names.map(words)], rows));
+    update(this.health, healthCharts(val));
+    update(this.epochs, table(["Epoch", "Validation loss", ...names.map(words)], rows));
+    this.allFigures.hidden = false;
   }
 
   showFiles(checkpoints) {

@@ -10,7 +10,7 @@ import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
 
-from ppgssl.jobs.records import JobError, Report
+from ppgssl.jobs.records import JobError, LossPoint, Report
 
 REPORT = json.dumps(
     {
@@ -101,6 +101,26 @@ def test_curves_grow_while_they_are_watched(service: Service, page: Page):
     page.wait_for("document.querySelector('.log').innerText.includes('second line')")
 
     assert page.evaluate("document.querySelector('h1').innerText") == "a job <b>with</b> markup"
+
+
+@pytest.mark.browser
+def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
+    claim = service.run()
+    service.record(claim, [1])
+    health = [
+        LossPoint(epoch, epoch, "val", {"total": 1.0, "explained_variance": epoch / 10} | figures)
+        for epoch, figures in [(1, {"uniformity": -0.5}), (2, {"uniformity": -2.5})]
+    ]
+    service.store.record(claim.lease, Report(points=health))
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelectorAll('.figures figure').length == 2")
+
+    said = page.evaluate(
+        "[...document.querySelectorAll('.spark')].map(s => s.ariaLabel).join('; ')"
+    )
+    assert "Explained variance: 10.0 % in epoch 1, 20.0 % in epoch 2" in said
+    assert "Uniformity: -0.5 in epoch 1, -2.5 in epoch 2" in said
 
 
 @pytest.mark.browser
