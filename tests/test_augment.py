@@ -8,15 +8,19 @@ import torch
 from ppgssl.augment import (
     add_baseline_wander,
     add_noise,
-    augment,
+    band_limited,
+    breathe,
     estimate_snr_db,
+    hold,
+    low_pass,
+    sample_at,
     scale,
     shift,
+    stretch,
 )
-from ppgssl.config import AugmentationConfig
+from ppgssl.objectives.pulses import spectral_rate_bpm
 
 FS_HZ = 125.0
-SILENT = {"baseline_wander_prob": 0.0, "noise_prob": 0.0}
 
 
 def pulse(bpm: float = 72, *, windows: int = 1, samples: int = 2500) -> torch.Tensor:
@@ -81,97 +85,78 @@ def test_the_estimated_snr_of_a_pulse_in_white_noise_is_near_the_true_one(snr_db
     assert estimate.item() == pytest.approx(snr_db, abs=1.0)
 
 
-def test_geometry_moves_input_and_target_alike():
-    x = pulse(windows=4)
+def test_a_window_played_faster_has_its_pulse_at_the_higher_rate():
+    x = pulse(60, windows=2)
 
-    windows, targets = augment(
-        x, x, AugmentationConfig(**SILENT), fs_hz=FS_HZ, generator=generator()
-    )
+    played = stretch(x, torch.tensor([1.0, 1.5]))
 
-    torch.testing.assert_close(windows, targets)
-    assert not torch.equal(windows, x)
+    assert spectral_rate_bpm(played[:, 0], FS_HZ).tolist() == pytest.approx([60, 90], abs=1)
 
 
-def test_corruption_touches_the_input_only():
-    x = pulse(windows=4)
-    always = AugmentationConfig(
-        temporal_shift_range=0,
-        amplitude_scale_range=(1, 1),
-        baseline_wander_prob=1,
-        noise_prob=1,
-    )
+def test_a_sample_between_two_lies_on_the_line_between_them():
+    ramp = torch.tensor([[[0.0, 10.0, 20.0]]])
 
-    windows, targets = augment(x, x, always, fs_hz=FS_HZ, generator=generator())
+    between = sample_at(ramp, torch.tensor([[0.25, 1.5, 2.0]]))
 
-    torch.testing.assert_close(targets, x)
-    assert ((windows - x).abs().amax(dim=-1) > 0.05).all()
+    assert between[0, 0].tolist() == [2.5, 15.0, 20.0]
 
 
-def test_shift_and_gain_stay_in_their_ranges():
-    x = torch.zeros(500, 1, 100)
-    x[:, :, 50] = 1
+def test_a_low_pass_removes_what_is_above_each_window_s_cutoff():
+    x = pulse(60, windows=2) + pulse(60 * 20, windows=2)  # 1 Hz and 20 Hz
 
-    windows, _ = augment(x, x, AugmentationConfig(**SILENT), fs_hz=FS_HZ, generator=generator())
+    kept = low_pass(x, torch.tensor([10.0, 30.0]), fs_hz=FS_HZ)
 
-    peak, position = windows[:, 0].max(dim=-1)
-    assert 40 <= position.min() < 43
-    assert 57 < position.max() <= 60
-    assert 0.85 <= peak.min() < 0.87
-    assert 1.13 < peak.max() <= 1.15
+    torch.testing.assert_close(kept[:1], pulse(60), atol=1e-3, rtol=0)
+    torch.testing.assert_close(kept[1:], x[1:], atol=1e-3, rtol=0)
 
 
-def test_wander_and_noise_come_as_often_as_their_probabilities_say():
-    x = pulse(windows=2000, samples=250)
-    still = {"temporal_shift_range": 0, "amplitude_scale_range": (1, 1)}
+def test_noise_of_motion_has_unit_deviation_and_nothing_outside_the_band():
+    motion = band_limited(torch.randn(1, 1, 12_500, generator=generator()), fs_hz=FS_HZ)
 
-    wander, _ = augment(
-        x, x, AugmentationConfig(**still, noise_prob=0), fs_hz=FS_HZ, generator=generator()
-    )
-    noise, _ = augment(
+    power = torch.fft.rfft(motion[0, 0]).abs().square()
+    frequency = torch.fft.rfftfreq(12_500, 1 / FS_HZ)
+    outside = (frequency < 0.29) | (frequency > 5.01)
+    assert motion.std().item() == pytest.approx(1, abs=1e-3)
+    assert (power[outside].sum() / power.sum()).item() < 1e-6
+
+
+def test_a_dropout_holds_the_sample_at_which_it_starts():
+    ramp = torch.arange(6.0).expand(2, 1, 6)
+
+    held = hold(ramp, torch.tensor([2, 4]), torch.tensor([3, 0]))
+
+    assert held[0, 0].tolist() == [0, 1, 2, 2, 2, 5]
+    assert held[1, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_imposed_breathing_modulates_the_amplitude_at_its_own_rate():
+    x = pulse(75, samples=7500)
+
+    modulated, breath = breathe(
         x,
-        x,
-        AugmentationConfig(**still, baseline_wander_prob=0),
         fs_hz=FS_HZ,
-        generator=generator(),
+        rate_bpm=torch.tensor([15.0]),
+        phase=torch.tensor([0.0]),
+        rate_change=torch.tensor([0.0]),
+        amplitude_change=torch.tensor([0.3]),
     )
 
-    assert changed_share(wander, x) == pytest.approx(0.6, abs=0.04)
-    assert changed_share(noise, x) == pytest.approx(0.4, abs=0.04)
+    torch.testing.assert_close(modulated, x * (1 + 0.3 * breath), atol=1e-3, rtol=0)
+    assert torch.fft.rfft(breath[0, 0]).abs().argmax().item() == 15  # 15 breaths in a minute
 
 
-def changed_share(windows: torch.Tensor, originals: torch.Tensor) -> float:
-    return ((windows - originals).abs().amax(dim=(1, 2)) > 1e-6).float().mean().item()
+def test_imposed_breathing_moves_the_beats_earlier_and_later():
+    x = pulse(75, samples=7500)
 
-
-def test_added_noise_lies_at_eighty_percent_of_the_window_s_own_snr():
-    clean = pulse(samples=12_500)
-    own_noise = torch.randn(clean.shape, generator=generator(1))
-    x = add_noise(clean, own_noise, snr_db=torch.tensor([20.0]))
-    config = AugmentationConfig(
-        temporal_shift_range=0, amplitude_scale_range=(1, 1), baseline_wander_prob=0, noise_prob=1
+    modulated, _ = breathe(
+        x,
+        fs_hz=FS_HZ,
+        rate_bpm=torch.tensor([15.0]),
+        phase=torch.tensor([0.0]),
+        rate_change=torch.tensor([0.1]),
+        amplitude_change=torch.tensor([0.0]),
     )
 
-    noisy, _ = augment(x, x, config, fs_hz=FS_HZ, generator=generator(2))
-
-    added_db = 10 * torch.log10(x.var() / (noisy - x).var())
-    assert added_db.item() == pytest.approx(0.8 * estimate_snr_db(x, fs_hz=FS_HZ).item(), abs=0.1)
-
-
-def test_the_same_generator_state_gives_the_same_windows():
-    x, config = pulse(windows=8), AugmentationConfig()
-
-    first, _ = augment(x, x, config, fs_hz=FS_HZ, generator=generator(3))
-    second, _ = augment(x, x, config, fs_hz=FS_HZ, generator=generator(3))
-    other, _ = augment(x, x, config, fs_hz=FS_HZ, generator=generator(4))
-
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
-
-
-def test_augmenting_leaves_its_arguments_as_they_were():
-    x = pulse(windows=4)
-    before = x.clone()
-
-    augment(x, x, AugmentationConfig(), fs_hz=FS_HZ, generator=generator())
-
-    assert torch.equal(x, before)
+    spectrum = torch.fft.rfft(modulated[0, 0]).abs()
+    assert spectrum[75 - 15] > 0.1 * spectrum[75]  # sidebands at the breathing rate
+    assert spectrum[75 - 8] < 0.01 * spectrum[75]

@@ -1,8 +1,8 @@
 """The encoder: windows in, one embedding per window out, whatever the window's length.
 
-A strided convolutional trunk turns samples into tokens (one token per `stride` samples), and context
-layers let every token see seconds around it. Tokens are grouped into segments; each segment is
-pooled to one vector; the window's embedding is the mean of its segments' embeddings. It never
+A strided convolutional trunk turns samples into tokens (one token per `stride` samples), and
+context layers let every token see seconds around it. Tokens are grouped into segments; each segment
+is pooled to one vector; the window's embedding is the mean of its segments' embeddings. It never
 normalises its input: `standardise` does, and training and inference both call it.
 
 Axes used in this file:

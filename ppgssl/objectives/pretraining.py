@@ -106,7 +106,8 @@ def _breathing_target(
     pulses: Pulses, views: Views
 ) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
     """What was measured, or what was imposed, which is sure."""
-    assert pulses.breathing is not None and pulses.breathing_trust is not None
+    assert pulses.breathing is not None
+    assert pulses.breathing_trust is not None
     imposed = views.breathing_bpm.isfinite()
     known = bump(
         views.breathing_bpm.nan_to_num(0.0), breathing_rates(imposed.device), IMPOSED_SPREAD_BPM

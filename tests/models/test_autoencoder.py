@@ -27,8 +27,9 @@ def tiny(*overrides: str) -> Config:
 def test_any_length_gives_one_embedding_and_exactly_its_samples_back(samples: int, pooling: str):
     model = build_autoencoder(tiny(f"model.pooling={pooling}")).eval()
 
-    output, embedding = model(torch.randn(2, 1, samples))
+    output, segments, embedding = model(torch.randn(2, 1, samples))
 
+    assert segments.shape[::2] == (2, 8)
     assert embedding.shape == (2, 8)
     assert output.shape == (2, 1, samples)
 
@@ -36,7 +37,7 @@ def test_any_length_gives_one_embedding_and_exactly_its_samples_back(samples: in
 def test_a_window_shorter_than_a_segment_and_than_a_batch_of_tokens_works():
     model = build_autoencoder(tiny()).eval()
 
-    output, embedding = model(torch.randn(1, 1, 100))
+    output, _, embedding = model(torch.randn(1, 1, 100))
 
     assert embedding.shape == (1, 8)
     assert output.shape == (1, 1, 100)
@@ -82,7 +83,7 @@ def test_gradients_reach_every_parameter(pooling: str):
     torch.manual_seed(0)
     model = build_autoencoder(tiny(f"model.pooling={pooling}"))
 
-    output, embedding = model(torch.randn(4, 1, 2_500))
+    output, _, embedding = model(torch.randn(4, 1, 2_500))
     (output.square().mean() + embedding.square().mean()).backward()
 
     for name, parameter in model.named_parameters():
@@ -96,8 +97,8 @@ def test_gradients_reach_every_parameter(pooling: str):
         ([], 40),  # 10 s are 1,250 samples: 39.06 tokens, rounded up
         (["data.window_seconds=600"], 40),
         (["model.segment_seconds=2.56"], 10),
-        (["model.segment_seconds=null"], 40),
-        (["model.segment_seconds=null", "model.pooling=mean"], None),
+        (["model.segment_seconds=null", "model.pooling=positional"], 40),
+        (["model.segment_seconds=null"], None),
     ],
 )
 def test_a_segment_is_whole_tokens_and_never_longer_than_the_window(overrides, expected):
@@ -136,6 +137,42 @@ def test_mean_pooling_cannot_tell_where_a_beat_is_and_positional_pooling_can():
 
     assert moves("mean") < 1e-5
     assert moves("positional") > 1e-2
+
+
+def test_the_pose_tells_the_decoder_where_a_beat_is_while_the_embedding_does_not_know():
+    torch.manual_seed(0)
+    model = build_autoencoder(tiny("model.context_dilations=[]")).eval()
+    beat = torch.zeros(1, 1, 1_280)
+    beat[..., 500:530] = 1
+    later = beat.roll(64, dims=-1)
+
+    here, there = model.encoder.tokens(beat), model.encoder.tokens(later)
+
+    torch.testing.assert_close(model(beat).embedding, model(later).embedding)
+    assert model.pose is not None
+    pose = model.pose(here)
+    assert (pose - model.pose(there)).norm() > 1e-2 * (pose - pose.mean()).norm()
+
+
+def test_context_layers_let_a_token_see_seconds_around_it():
+    def reach_samples(*overrides: str) -> int:
+        encoder = build_autoencoder(tiny(*overrides)).encoder.eval()
+        window = torch.randn(1, 1, 9_600, requires_grad=True)
+        tokens = encoder.context(encoder.tokens(window))
+        tokens[0, :, 150].sum().backward()
+        assert window.grad is not None
+        touched = window.grad[0, 0].nonzero()
+        return int(touched.max() - touched.min()) + 1
+
+    # 7 taps of the stem and four blocks of two k3 convolutions, of stride 2: 187 samples
+    assert reach_samples("model.context_dilations=[]") <= 187
+    assert reach_samples("model.context_dilations=[1,2,4]") > 20 * 125
+
+
+def test_the_embedding_is_the_pooled_tokens_themselves_where_the_widths_agree():
+    model = build_autoencoder(tiny("model.latent_dim=16"))
+
+    assert list(model.encoder.project.parameters()) == []
 
 
 def test_each_window_is_encoded_by_itself():

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ppgssl.objectives.reconstruction import LossTerms
+from ppgssl.objectives.terms import LossTerms
 from ppgssl.training.step import StepResult, train_step
+from ppgssl.views import Views
 
 
 class MeanSquare(nn.Module):
@@ -18,7 +19,8 @@ class MeanSquare(nn.Module):
         self.linear = nn.Linear(8, 1)
         self.gain = gain
 
-    def forward(self, windows: Tensor, targets: Tensor) -> LossTerms:
+    def forward(self, views: Views) -> LossTerms:
+        windows, targets = views.inputs, views.targets
         loss = self.gain * (self.linear(windows).squeeze(-1) - targets.mean(-1)).square().mean()
         return LossTerms(loss, {"mse": loss})
 
@@ -32,7 +34,7 @@ def step(
 ) -> StepResult:
     return train_step(
         objective,
-        batches,
+        [Views.plain(*batch) for batch in batches],
         torch.optim.SGD(objective.parameters(), lr=0.1),
         scaler or torch.amp.GradScaler("cpu", enabled=False),
         amp_dtype=torch.float32,
