@@ -87,8 +87,7 @@ def test_a_run_killed_with_sigkill_fails_clearly_once_its_attempts_are_used_up(b
     assert job.error is not None
     assert job.error["code"] == "process_died"
     assert job.error["message"] == (
-        "its process was killed by SIGKILL; its last lines:\n"
-        "attempt 1 goes on after step 0"
+        "its process was killed by SIGKILL; its last lines:\nattempt 1 goes on after step 0"
     )
 
 
