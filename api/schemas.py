@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from api.encoders import DEFAULT_MODEL
+from ppgssl.evaluation.settings import EvaluationSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
 from ppgssl.jobs.tables import Job, LogLine
@@ -19,7 +20,9 @@ Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 
 
 NO_PRESETS = "presets are training configs; leave it out and give `config`"
-WINDOWS_ARE_CUT = (
+OF_RECORDINGS = frozenset({"window_seconds", "hop_seconds"})
+"""Settings of an evaluation that say how recordings are cut into windows."""
+CUT_ALREADY = (
     "the windows of a dataset are cut already; leave it out, or prepare the recordings anew"
 )
 
@@ -78,13 +81,6 @@ class PretrainCreate(NewJobBody):
     config: dict[str, Any] = Field(default={}, description="Partial training config.")
 
 
-class EvaluationSettings(Body):
-    """How an encoder is evaluated."""
-
-    labels: tuple[str, ...] = ()
-    seed: int = 0
-
-
 class EvaluateConfig(EvaluationSettings):
     """Which encoder is evaluated, and how. The dataset's windows are taken as they are cut."""
 
@@ -92,15 +88,15 @@ class EvaluateConfig(EvaluationSettings):
         default=DEFAULT_MODEL,
         description="Alias, job id or `default`; which weights it means is settled on submission.",
     )
-    window_seconds: Annotated[None, BeforeValidator(refuse(WINDOWS_ARE_CUT))] = None
-    hop_seconds: Annotated[None, BeforeValidator(refuse(WINDOWS_ARE_CUT))] = None
+    window_seconds: Annotated[None, BeforeValidator(refuse(CUT_ALREADY))] = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    hop_seconds: Annotated[None, BeforeValidator(refuse(CUT_ALREADY))] = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, given: object) -> object:
         for name in given if isinstance(given, dict) else ():
             if name not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
+                known = ", ".join(sorted(cls.model_fields.keys() - OF_RECORDINGS))
                 raise ValueError(f"no setting is called {name!r}; there are {known}")
         return given
 

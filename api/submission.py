@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from api.encoders import FoundEncoder, KeptEncoder, find_encoder, keep_encoder, use_newest
-from api.schemas import EvaluateConfig, EvaluateCreate, PretrainCreate
+from api.schemas import OF_RECORDINGS, EvaluateConfig, EvaluateCreate, PretrainCreate
 from ppgssl.config import Config, build_config, merge, preset
 from ppgssl.data.dataset import Dataset, open_dataset, resolve_dataset
 from ppgssl.errors import DatasetError
@@ -78,7 +78,7 @@ def evaluation_config(
         "checkpoint": kept.source.checkpoint,
         "sha256": kept.info.sha256,
     }
-    config = asked.model_dump(mode="json", exclude={"window_seconds", "hop_seconds"})
+    config = asked.model_dump(mode="json", exclude=set(OF_RECORDINGS))
     return {**config, "encoder": encoder}
 
 
