@@ -20,7 +20,7 @@ const FIGURES = [
   { title: "Alignment", curves: ["alignment"], level: 0, show: plain,
     note: "0: neighbouring windows coincide; 2: they have nothing in common" },
   { title: "Heart rate probe", curves: ["hr_probe_mae", "hr_mean_mae"], level: 0, show: (value) => `${plain(value)} bpm`,
-    note: "error on other people; thin line: predicting the mean" },
+    note: "error on held-out people; thin line: predicting the mean" },
 ];
 
 /** Small charts of the health figures that the validations `points` hold, in order of time. */

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppgssl.training.heart_rate_probe import heart_rate_probe
 from ppgssl.training.held_out import HeldOut
 
 DEAD_DEVIATION = 1e-4  # an embedding dimension that spreads less says nothing
@@ -22,15 +21,12 @@ ROWS_AT_A_TIME = 512
 
 
 def health_figures(embeddings: Float[Tensor, "N D"], held_out: HeldOut) -> dict[str, float]:
-    """All figures of the chosen windows' embeddings; `held_out.missing` says which may lack."""
+    """Figures of the chosen windows' embeddings; `held_out.missing` says which may lack."""
     figures = embedding_figures(embeddings)
     if len(held_out.neighbours):
         figures["alignment"] = alignment(embeddings, held_out.neighbours)
     if len(embeddings) > 1:
         figures["uniformity"] = uniformity(embeddings)
-    if held_out.can_probe:
-        frozen = embeddings.detach().double().cpu().numpy()
-        figures |= heart_rate_probe(frozen, held_out.heart_rates, held_out.first_half)
     return figures
 
 

@@ -1,42 +1,45 @@
 """A cheap probe that needs no labels: what embeddings know of the heart rate.
 
-Ridge regression in closed form on frozen embeddings, fitted on one half of the windows and tested
-on the other, both ways. The strength of the penalty is chosen on the fitted half alone. Nothing
-here draws random numbers.
+Ridge regression in closed form on frozen embeddings, fitted on training windows and tested on
+held-out people. The strength of the penalty is chosen on the fitted windows alone. Nothing here
+draws random numbers.
 
 Axes used in this file:
-    N  windows    M  other windows    D  width of the embeddings
+    N  fitted windows    M  tested windows    D  width of the embeddings
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 PENALTIES = np.logspace(0, 5, 11)  # those of the evaluation's probes
 
 
 def heart_rate_probe(
-    embeddings: Float[np.ndarray, "N D"],
-    heart_rates: Float[np.ndarray, " N"],
-    first_half: Bool[np.ndarray, " N"],
+    fitted: Float[np.ndarray, "N D"],
+    fitted_rates: Float[np.ndarray, " N"],
+    tested: Float[np.ndarray, "M D"],
+    tested_rates: Float[np.ndarray, " M"],
 ) -> dict[str, float]:
     """Error of the probe beside that of predicting the mean.
+
+    Args:
+        fitted: Embeddings that the probe is fitted on.
+        fitted_rates: Their heart rates, beats per minute.
+        tested: Embeddings of other people's windows.
+        tested_rates: Their heart rates, beats per minute.
 
     Returns:
         hr_probe_mae: mean absolute error, beats per minute.
         hr_probe_r: correlation of predicted and true rates, -1 to 1; 0 where one of them is
             constant.
-        hr_mean_mae: mean absolute error of predicting the other half's mean rate.
+        hr_mean_mae: mean absolute error of predicting the fitted windows' mean rate.
     """
-    predicted = np.empty(len(heart_rates))
-    mean = np.empty(len(heart_rates))
-    for fitted in (first_half, ~first_half):
-        predicted[~fitted] = ridge(embeddings[fitted], heart_rates[fitted], embeddings[~fitted])
-        mean[~fitted] = heart_rates[fitted].mean()
-    is_constant = heart_rates.std() == 0 or predicted.std() == 0
+    predicted = ridge(fitted, fitted_rates, tested)
+    is_constant = tested_rates.std() == 0 or predicted.std() == 0
     return {
-        "hr_probe_mae": float(np.abs(predicted - heart_rates).mean()),
-        "hr_probe_r": 0.0 if is_constant else float(np.corrcoef(predicted, heart_rates)[0, 1]),
-        "hr_mean_mae": float(np.abs(mean - heart_rates).mean()),
+        "hr_probe_mae": float(np.abs(predicted - tested_rates).mean()),
+        "hr_probe_r": 0.0 if is_constant else float(np.corrcoef(predicted, tested_rates)[0, 1]),
+        "hr_mean_mae": float(np.abs(fitted_rates.mean() - tested_rates).mean()),
     }
 
 

@@ -188,7 +188,11 @@ class TrainingRun:
         self.has_val = len(val_windows) > 0
         self.val_windows = val_windows if self.has_val else self.train_windows
         self.held_out = HeldOut(
-            self.val_windows, fs_hz=dataset.fs_hz, buffer_mb=config.data.shuffle_buffer_mb
+            self.val_windows,
+            self.train_windows if self.has_val else None,
+            fs_hz=dataset.fs_hz,
+            buffer_mb=config.data.shuffle_buffer_mb,
+            seed=config.seed,
         )
 
         torch.manual_seed(config.seed)

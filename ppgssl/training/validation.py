@@ -4,6 +4,7 @@ Axes used in this file:
     B  windows of a batch    C  channels (1)    T  samples
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +14,7 @@ from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.health import health_figures
+from ppgssl.training.heart_rate_probe import heart_rate_probe
 from ppgssl.training.held_out import HeldOut
 from ppgssl.views import Views
 
@@ -63,4 +65,29 @@ def validate(
     error, deviation = totals.pop("squared_error"), totals.pop("squared_deviation")
     means = {name: value / len(windows) for name, value in totals.items()}
     means["explained_variance"] = explained_variance(error, deviation)
-    return means | health_figures(torch.cat(embeddings), held_out)
+    kept = torch.cat(embeddings)
+    figures = health_figures(kept, held_out)
+    if (probe := held_out.probe) is not None:
+        fitted = torch.cat(
+            [embed(objective, batch, device, amp_dtype) for batch in probe.batches(batch_size)]
+        )
+        figures |= heart_rate_probe(
+            _frozen(fitted), probe.heart_rates, _frozen(kept), held_out.heart_rates
+        )
+    return means | figures
+
+
+def embed(
+    objective: PretrainingObjective,
+    batch: WindowBatch,
+    device: torch.device,
+    amp_dtype: torch.dtype,
+) -> Float[Tensor, "B D"]:
+    """Embeddings of windows as they are."""
+    inputs, _ = to_device(batch, device)
+    with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
+        return objective.model.encoder(inputs).float()
+
+
+def _frozen(embeddings: Float[Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
+    return embeddings.double().cpu().numpy()
