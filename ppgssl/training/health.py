@@ -34,14 +34,10 @@ def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
     """Effective rank and spread of embeddings; computed in float64 on the CPU.
 
     Returns:
-        effective_rank: exponential of the entropy of the normalised singular values of the centred
-            embeddings, from 1 to min(N - 1, D).
+        effective_rank: from 1 to min(N - 1, D), see `models/effective_rank.py`.
         embedding_std: mean over the dimensions of the standard deviation over windows.
         embedding_std_p5, embedding_std_p95: 5 % and 95 % quantiles over the dimensions.
         dead_dimensions: share of the dimensions whose standard deviation is below 1e-4.
-
-    Source:
-        Roy and Vetterli 2007, The effective rank.
     """
     centred = embeddings.detach().double().cpu()
     centred = centred - centred.mean(0)
@@ -56,16 +52,6 @@ def embedding_figures(embeddings: Float[Tensor, "N D"]) -> dict[str, float]:
         **quantiles,
         "dead_dimensions": float((deviation < DEAD_DEVIATION).double().mean()),
     }
-
-
-def effective_rank(centred: Float[Tensor, "N D"]) -> float:
-    """Exponential of the entropy of the normalised singular values; 0 for all-equal rows."""
-    singular = torch.linalg.svdvals(centred)
-    total = singular.sum()
-    if total <= torch.finfo(singular.dtype).tiny:
-        return 0.0
-    share = singular / total
-    return float(torch.exp(torch.special.entr(share).sum()))
 
 
 @torch.no_grad()
