@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ppgssl.models.effective_rank import effective_rank
 from ppgssl.training.held_out import HeldOut
 
 DEAD_DEVIATION = 1e-4  # an embedding dimension that spreads less says nothing
