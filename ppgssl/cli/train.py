@@ -119,12 +119,12 @@ class TerminalReporter:
             values = point.values
             line = (
                 f"epoch {point.epoch:3d}  val {values['total']:.4f}  "
-                f"explained variance {values['explained_variance']:6.1%}  "
-                f"effective rank {values['effective_rank']:.1f}"
+                f"explains {values['explained_variance']:6.1%}  "
+                f"rank {values['effective_rank']:.1f}"
             )
             if "hr_probe_mae" in values:
                 probe, mean = values["hr_probe_mae"], values["hr_mean_mae"]
-                line += f"  heart rate {probe:.1f} bpm (mean {mean:.1f})"
+                line += f"  HR error {probe:.1f} bpm (mean {mean:.1f})"
             self._bar.print(line)
 
     def progress(self, progress: "events.Progress") -> None:

@@ -9,7 +9,7 @@ from ppgssl.config import ModelConfig
 LOWEST_EXPLAINED_VARIANCE = 0.05
 LOWEST_EFFECTIVE_RANK = 4.0
 MOST_DEAD_DIMENSIONS = 0.5
-HIGHEST_UNIFORMITY = -0.05  # untrained -0.001, as drawn -0.002 to -0.015, learning below -0.2
+HIGHEST_UNIFORMITY = -0.1  # untrained -0.001, as drawn -0.002 to -0.05, learning below -0.2
 WORTHWHILE_SPREAD_BPM = 2.0  # of the heart rates; below it there is nothing to predict
 LOWEST_CORRELATION = 0.2
 
