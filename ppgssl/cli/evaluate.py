@@ -28,6 +28,7 @@ def evaluate_command(
     with exit_codes(), tempfile.TemporaryDirectory(prefix="ppgssl-evaluate-") as scratch:
         from ppgssl.evaluation.evaluate import evaluate
         from ppgssl.evaluation.labelled import read_labelled
+        from ppgssl.evaluation.settings import EvaluationSettings
         from ppgssl.inference.encoder import load_encoder
 
         loaded = load_encoder(encoder)
@@ -39,7 +40,7 @@ def evaluate_command(
                 scratch=Path(scratch) / "dataset",
             )
         with console_err.status(f"probing {len(windows.signal)} windows"):
-            result = evaluate(loaded, windows, label or ())
+            result = evaluate(loaded, windows, EvaluationSettings(labels=tuple(label or ())))
     if as_json:
         print_json(result.to_json())
         return
@@ -57,5 +58,5 @@ def evaluate_command(
                     f"{value.low:.3f} to {value.high:.3f}",
                 )
     console_out.print(table)
-    if result.refused:
-        console_err.print(f"{result.refused} windows were flat or not finite and left out")
+    if result.data.refused:
+        console_err.print(f"{result.data.refused} windows were flat or not finite and left out")

@@ -11,8 +11,10 @@ import pytest
 
 from ppgssl.data.simulated import write_simulated
 from ppgssl.errors import InputError
-from ppgssl.evaluation.evaluate import Evaluation, evaluate
+from ppgssl.evaluation.evaluate import evaluate
 from ppgssl.evaluation.labelled import LabelledWindows, read_labelled
+from ppgssl.evaluation.results import Evaluation
+from ppgssl.evaluation.settings import EvaluationSettings
 from ppgssl.inference.encoder import load_encoder
 
 
@@ -30,8 +32,39 @@ def windows(recordings, tmp_path_factory) -> LabelledWindows:
 
 
 @pytest.fixture(scope="module")
-def evaluation(encoder_folder, windows) -> Evaluation:
-    return evaluate(load_encoder(encoder_folder), windows, ["hr_bpm", "rhythm"])
+def stages() -> list[tuple[str, float]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def evaluation(encoder_folder, windows, stages) -> Evaluation:
+    encoder = load_encoder(encoder_folder)
+    settings = EvaluationSettings(labels=("hr_bpm", "rhythm"))
+
+    def note(stage: str, share: float) -> None:
+        stages.append((stage, share))
+
+    return evaluate(encoder, windows, settings, beside={"twin": encoder}, progress=note)
+
+
+def quickly(*labels: str) -> EvaluationSettings:
+    return EvaluationSettings(
+        labels=labels, label_efficiency=False, robustness=False, references=False
+    )
+
+
+def test_the_signal_quality_is_a_label(windows):
+    assert windows.labels["sqi"].max() <= 1
+    assert windows.labels["sqi"].std() > 0
+
+
+def test_windows_overlap_where_the_hop_is_shorter(recordings, tmp_path):
+    overlapping = read_labelled(
+        recordings, window_s=60.0, hop_s=30.0, fs_hz=125.0, scratch=tmp_path / "dataset"
+    )
+
+    assert overlapping.signal.shape == (8 * 3, 7500)
+    np.testing.assert_array_equal(overlapping.signal[0, 3750:], overlapping.signal[1, :3750])
 
 
 def test_recordings_are_cut_into_windows_with_their_labels(windows):
@@ -43,18 +76,74 @@ def test_recordings_are_cut_into_windows_with_their_labels(windows):
 
 def test_every_representation_is_scored_on_the_same_windows(evaluation):
     heart_rate, rhythm = evaluation.labels
+    probed = {"encoder", "twin", "log_spectrum", "untrained", "mean"}
 
-    assert set(heart_rate.scores) == {"encoder", "log_spectrum", "mean", "spectral_peak"}
-    assert set(rhythm.scores) == {"encoder", "log_spectrum", "mean"}
+    assert set(heart_rate.scores) >= probed | {"spectral_peak", "autocorrelation"}
+    assert set(rhythm.scores) >= probed
+    assert "spectral_peak" not in rhythm.scores
+    assert set(heart_rate.scores["encoder"]) == {"mae", "pearson_r"}
+    assert set(rhythm.scores["encoder"]) == {"auroc", "balanced_accuracy"}
     assert (heart_rate.windows, heart_rate.subjects) == (96, 8)
     assert (heart_rate.task, rhythm.task) == ("regression", "classification")
 
 
-def test_the_classical_estimate_reads_simulated_heart_rates(evaluation):
+def test_an_encoder_beside_itself_scores_the_same(evaluation):
     scores = evaluation.labels[0].scores
 
-    assert scores["spectral_peak"]["mae"].value < 8
-    assert scores["spectral_peak"]["mae"].value < scores["mean"]["mae"].value
+    assert scores["twin"] == scores["encoder"]
+    assert evaluation.beside["twin"] == evaluation.encoder
+
+
+def test_the_classical_estimate_reads_simulated_heart_rates_and_the_encoder_is_told_so(evaluation):
+    report = evaluation.labels[0]
+
+    assert report.scores["spectral_peak"]["mae"].value < report.scores["mean"]["mae"].value
+    assert report.scores[report.comparison.reference]["mae"].value < 8
+    assert report.comparison.difference.value > 0
+    assert report.comparison.verdict == "worse"
+
+
+def test_every_fold_tests_people_that_it_did_not_learn_from(evaluation):
+    folds = evaluation.labels[0].folds
+
+    assert sum(fold.test_subjects for fold in folds) == 8
+    assert sum(fold.test_windows for fold in folds) == 96
+    assert all(fold.train_subjects + fold.test_subjects == 8 for fold in folds)
+
+
+def test_the_encoder_and_the_data_are_named(evaluation, encoder_folder):
+    encoder = load_encoder(encoder_folder)
+
+    assert evaluation.encoder.sha256 == encoder.info.sha256
+    assert 1 <= evaluation.encoder.effective_rank <= 95
+    assert (evaluation.data.fs_hz, evaluation.data.window_seconds) == (125.0, 10.0)
+
+
+def test_progress_runs_from_0_to_1_through_named_stages(evaluation, stages):
+    shares = [share for _, share in stages]
+
+    assert evaluation.labels
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert shares == sorted(shares)
+    assert any("hr_bpm" in stage for stage, _ in stages)
+
+
+def test_the_json_holds_everything_and_is_strict(evaluation):
+    text = json.dumps(evaluation.to_json(), allow_nan=False)
+
+    report = json.loads(text)
+    assert report["windows"] == 96
+    assert report["labels"][0]["scores"]["encoder"]["mae"].keys() == {"value", "low", "high"}
+    assert report["settings"]["labels"] == ["hr_bpm", "rhythm"]
+    assert report["encoder"]["architecture"]["base_filters"] == 4
+
+
+def test_without_references_only_the_spectrum_and_the_mean_stand_beside(encoder_folder, windows):
+    result = evaluate(load_encoder(encoder_folder), windows, quickly("hr_bpm"))
+
+    (report,) = result.labels
+    assert set(report.scores) == {"encoder", "log_spectrum", "mean"}
+    assert (report.label_efficiency, report.robustness) == ([], [])
 
 
 def test_windows_that_cannot_be_embedded_are_counted_and_left_out(encoder_folder, windows):
@@ -62,9 +151,27 @@ def test_windows_that_cannot_be_embedded_are_counted_and_left_out(encoder_folder
     signal[3] = 0.0
     spoilt = LabelledWindows(signal, windows.fs_hz, windows.subjects, windows.labels)
 
-    result = evaluate(load_encoder(encoder_folder), spoilt, ["hr_bpm"])
+    result = evaluate(load_encoder(encoder_folder), spoilt, quickly("hr_bpm"))
 
-    assert (result.windows, result.refused) == (95, 1)
+    assert (result.data.windows, result.data.refused) == (95, 1)
+
+
+@pytest.mark.parametrize("values", [np.tile([0.0, 1.0], 48), np.tile(["no", "yes"], 48)])
+def test_labels_of_two_values_are_classified(encoder_folder, windows, values):
+    data = LabelledWindows(windows.signal, windows.fs_hz, windows.subjects, {"alarm": values})
+
+    result = evaluate(load_encoder(encoder_folder), data, quickly())
+
+    (report,) = result.labels
+    assert report.task == "classification"
+    assert report.classes in {("0", "1"), ("no", "yes")}
+
+
+def test_a_name_that_has_a_meaning_is_refused_for_an_encoder_beside(encoder_folder, windows):
+    encoder = load_encoder(encoder_folder)
+
+    with pytest.raises(InputError, match="cannot be called 'mean'"):
+        evaluate(encoder, windows, quickly("hr_bpm"), beside={"mean": encoder})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +190,7 @@ def test_a_label_that_cannot_be_probed_is_refused_with_the_reason(
     data = LabelledWindows(windows.signal, windows.fs_hz, windows.subjects, labels)
 
     with pytest.raises(InputError, match=f"'{label}' cannot be probed: .*{message}"):
-        evaluate(load_encoder(encoder_folder), data, [label])
+        evaluate(load_encoder(encoder_folder), data, quickly(label))
 
 
 def test_the_command_prints_the_scores_as_json(encoder_folder, recordings):
