@@ -1,5 +1,6 @@
 """`ppgssl train`: one run without the service."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,6 +87,8 @@ class TerminalReporter:
         self._task: TaskID | None = None
 
     def __enter__(self) -> "TerminalReporter":
+        # The trainer logs its warnings and tells them to us: without a handler they appear twice.
+        logging.getLogger("ppgssl.training.trainer").addHandler(logging.NullHandler())
         self._bar.start()
         return self
 
