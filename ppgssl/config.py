@@ -74,6 +74,12 @@ class ModelConfig(Section):
     num_blocks: int = Field(default=4, ge=1, le=8, description="Residual blocks, each of stride 2.")
     base_filters: int = Field(default=32, ge=1, description="Channels after the stem.")
     max_filters: int = Field(default=512, ge=1, description="Channels never exceed this.")
+    slow_filters: int = Field(
+        default=128,
+        ge=0,
+        description="Filters over 16 s of baseline and amplitude, which breathing moves and which "
+        "the residual blocks are too short to see; 0 as the reference draws it.",
+    )
     context_dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         default=(1, 2, 4),
         description="Dilations of the layers that let a token see its surroundings, one layer per "

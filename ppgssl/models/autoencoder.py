@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
         """Reconstruct standardised windows; also give their embeddings."""
         num_samples = windows.shape[-1]
         tokens = self.encoder.tokens(windows)
-        segments = self.encoder.segments_of(tokens)
+        segments = self.encoder.segments_of(windows, tokens)
         pose = None if self.pose is None else self.pose(tokens)
         return Reconstruction(
             output=self.decoder(segments, num_samples, pose),

@@ -16,6 +16,7 @@ import itertools
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ppgssl.config import ModelConfig
 from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
@@ -23,6 +24,10 @@ from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
 Windows = Float[Tensor, "B C T"]
 
 STANDARD_DEVIATION_FLOOR = 1e-6
+SLOW_TOKENS = 3  # whose samples make one measurement of the slow path: 0.8 s, about a beat
+SLOW_KERNEL = 63  # tokens: 16 s
+BREATHING_CYCLES = (0.02, 0.18)  # per token: 5 to 42 breaths/min at the default rate and stride
+DEVIATION_FLOOR = 1e-3
 CONTEXT_KERNEL = 15  # tokens: 4 s at the default stride and rate
 
 
@@ -81,6 +86,57 @@ class ContextLayer(nn.Module):
         return tokens + self.body(tokens)
 
 
+class SlowPath(nn.Module):
+    """Baseline and amplitude of each token's samples, through filters of many seconds."""
+
+    def __init__(self, in_channels: int, stride: int, filters: int, channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.body = nn.Sequential(
+            nn.Conv1d(
+                2 * in_channels, filters, SLOW_KERNEL, padding=SLOW_KERNEL // 2, bias=False
+            ),
+            nn.BatchNorm1d(filters),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(filters, channels, 1, bias=False),
+            nn.BatchNorm1d(channels),
+        )
+        with torch.no_grad():
+            self.body[0].weight.copy_(sine_filters(filters, 2 * in_channels))
+
+    def forward(self, windows: Windows) -> Float[Tensor, "B D N"]:
+        """One vector per token, N = ceil(T / stride)."""
+        return self.body(torch.cat(self.measure(windows), dim=1))
+
+    def measure(self, windows: Windows) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
+        """Mean and deviation of the samples around each token."""
+        missing = -windows.shape[-1] % self.stride
+        padded = F.pad(windows, (0, missing))
+        around = SLOW_TOKENS * self.stride
+        mean, square = (
+            F.avg_pool1d(x, around, self.stride, around // 2 - self.stride // 2)
+            for x in (padded, padded.square())
+        )
+        return mean, (square - mean.square()).clamp_min(DEVIATION_FLOOR**2).sqrt()
+
+
+def sine_filters(filters: int, inputs: int) -> Float[Tensor, "{filters} {inputs} K"]:
+    """Sines of breathing's frequencies under a Hann window, each of one input, in four phases.
+
+    What the filters start from: after the ReLU, the mean over time of the phases together is the
+    amplitude at a frequency, so that a rate can be read before any filter has learnt.
+    """
+    number = torch.arange(filters)
+    phase = number % 4 * torch.pi / 2
+    low, high = BREATHING_CYCLES
+    cycles = low + (high - low) * (number // 4 // inputs * 4 * inputs / max(filters, 1))
+    at = torch.arange(SLOW_KERNEL) - SLOW_KERNEL // 2
+    sines = torch.sin(2 * torch.pi * cycles[:, None] * at + phase[:, None])
+    sines = sines * torch.hann_window(SLOW_KERNEL, periodic=False) / SLOW_KERNEL**0.5
+    chosen = F.one_hot(number // 4 % inputs, inputs)
+    return chosen[:, :, None] * sines[:, None]
+
+
 class Encoder(nn.Module):
     """Windows (B, C, T) to embeddings (B, D), for any T of at least one token.
 
@@ -106,6 +162,7 @@ class Encoder(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
+        self.slow = build_slow_path(config)
         self.context = build_context(config)
         self.pool = build_pool(config, segment_tokens)
         self.project = build_head(config)
@@ -116,11 +173,14 @@ class Encoder(nn.Module):
 
     def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
         """One vector per segment, in order of time."""
-        return self.segments_of(self.tokens(windows))
+        return self.segments_of(windows, self.tokens(windows))
 
-    def segments_of(self, tokens: Float[Tensor, "B C N"]) -> Float[Tensor, "B S D"]:
-        """One vector per segment from the trunk's tokens."""
-        return self.project(self.pool(self.context(tokens)))
+    def segments_of(
+        self, windows: Windows, tokens: Float[Tensor, "B D N"]
+    ) -> Float[Tensor, "B S D"]:
+        """One vector per segment of windows whose trunk tokens are there already."""
+        seen = tokens + self.slow(windows) if self.slow is not None else tokens
+        return self.project(self.pool(self.context(seen)))
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
         """One embedding per window: the mean of its segments, a partial last one counting less."""
@@ -135,6 +195,13 @@ class Encoder(nn.Module):
         starts = torch.arange(segments.shape[1], device=segments.device) * per_segment
         weight = (num_tokens - starts).clamp(max=per_segment) / num_tokens
         return torch.einsum("bsd,s->bd", segments, weight.to(segments.dtype))
+
+
+def build_slow_path(config: ModelConfig) -> SlowPath | None:
+    """The path that the config asks for."""
+    if not config.slow_filters:
+        return None
+    return SlowPath(config.in_channels, config.stride, config.slow_filters, config.channels[-1])
 
 
 def build_context(config: ModelConfig) -> nn.Sequential:
