@@ -88,6 +88,9 @@ class EvaluateConfig(EvaluationSettings):
         default=DEFAULT_MODEL,
         description="Alias, job id or `default`; which weights it means is settled on submission.",
     )
+    beside: dict[Text, Text] = Field(
+        default={}, description="Further models to hold it against, by their names in the report."
+    )
     window_seconds: Annotated[None, BeforeValidator(refuse(CUT_ALREADY))] = None  # pyright: ignore[reportIncompatibleVariableOverride]
     hop_seconds: Annotated[None, BeforeValidator(refuse(CUT_ALREADY))] = None  # pyright: ignore[reportIncompatibleVariableOverride]
 

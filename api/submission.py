@@ -56,9 +56,9 @@ def training_config(body: PretrainCreate, dataset: Dataset) -> Config:
 def evaluation_config(
     asked: EvaluateConfig, dataset: Dataset, store: JobStore, settings: Settings
 ) -> dict[str, Any]:
-    """What was asked for, and the encoder that its model means now.
+    """What was asked for, and the encoders that its models mean now.
 
-    The encoder is settled here and not by the worker: whoever submits means the model as it is, and
+    They are settled here and not by the worker: whoever submits means the model as it is, and
     every attempt must evaluate the same weights, wherever an alias or a run's `best` moves.
 
     Raises:
@@ -68,18 +68,32 @@ def evaluation_config(
         CheckpointError: The encoder is damaged.
     """
     check_labels(asked, dataset)
+    config = asked.model_dump(mode="json", exclude=set(OF_RECORDINGS))
+    return {
+        **config,
+        "encoder": settled(asked.model, store, settings),
+        "encoders_beside": {
+            name: settled(model, store, settings) for name, model in asked.beside.items()
+        },
+    }
+
+
+def settled(model: str, store: JobStore, settings: Settings) -> dict[str, Any]:
+    """What a model's name means now, and the sha256 under which a copy of it is kept.
+
+    Raises:
+        InputError: There is no such model, or it is damaged.
+    """
 
     def keep(found: FoundEncoder) -> KeptEncoder:
         return keep_encoder(found, settings.kept_encoders)
 
-    kept = use_newest(lambda: find_encoder(store, settings, asked.model), keep)
-    encoder = {
+    kept = use_newest(lambda: find_encoder(store, settings, model), keep)
+    return {
         "job_id": kept.source.job_id,
         "checkpoint": kept.source.checkpoint,
         "sha256": kept.info.sha256,
     }
-    config = asked.model_dump(mode="json", exclude=set(OF_RECORDINGS))
-    return {**config, "encoder": encoder}
 
 
 def check_labels(asked: EvaluateConfig, dataset: Dataset) -> None:
@@ -88,14 +102,16 @@ def check_labels(asked: EvaluateConfig, dataset: Dataset) -> None:
     Raises:
         DatasetError: It has no label at all, or not one that was asked for.
     """
-    if not dataset.labels:
+    from ppgssl.evaluation.labelled import QUALITY  # brings SciPy
+
+    if not dataset.labels and not asked.labels:
         raise DatasetError(
             f"dataset {dataset.name!r} has no labels, so nothing can be probed; prepare it from "
             "recordings that carry labels, such as hr_bpm"
         )
     for label in asked.labels:
-        if label not in dataset.labels:
+        if label not in (*dataset.labels, QUALITY):
             raise DatasetError(
                 f"dataset {dataset.name!r} has no label {label!r}; it has "
-                f"{', '.join(dataset.labels)}"
+                f"{', '.join((*dataset.labels, QUALITY))}"
             )

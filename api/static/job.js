@@ -145,7 +145,7 @@ class JobPage {
       Done: progress && percent(progress.fraction),
       Stage: progress?.stage,
       Epoch: progress?.epochs && `${progress.epoch} of ${progress.epochs}`,
-      Step: progress && `${progress.step.toLocaleString("en")} of ${progress.steps.toLocaleString("en")}`,
+      Step: progress?.epochs && `${progress.step.toLocaleString("en")} of ${progress.steps.toLocaleString("en")}`,
       "Time left": progress && !FINISHED.includes(job.status) ? duration(progress.eta_s) : null,
       Speed: progress?.windows_per_s ? `${number(progress.windows_per_s, 3)} windows/s` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,

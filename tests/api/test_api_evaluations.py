@@ -93,7 +93,7 @@ def test_a_repeated_request_makes_one_job_though_its_alias_moved_meanwhile(
     [
         ({"model": "nobody"}, 404, "model_not_found", "no model is called 'nobody'"),
         ({"model": "../made"}, 404, "model_not_found", "no model is called '../made'"),
-        ({"labels": ["spo2"]}, 422, "dataset_invalid", "no label 'spo2'; it has hr_bpm, age"),
+        ({"labels": ["spo2"]}, 422, "dataset_invalid", "no label 'spo2'; it has hr_bpm, age, sqi"),
         ({"lables": []}, 422, "request_invalid", "no setting is called 'lables'; there are"),
         ({"window_seconds": 10}, 422, "request_invalid", "are cut already"),
         ({"hop_seconds": 5}, 422, "request_invalid", "are cut already"),
