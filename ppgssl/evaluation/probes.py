@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 FOLDS = 5
 RIDGE_PENALTIES = np.logspace(0, 5, 11)
 LOGISTIC_STRENGTH = 0.01
+CONSTANT = 1e-12  # a feature that spreads less is not scaled
 
 Features = Float[np.ndarray, "N D"]
 Rows = Int[np.ndarray, " M"]
@@ -67,19 +68,15 @@ def fit_ridge(features: Features, labels: Float[np.ndarray, " N"], subjects: np.
     windows, are best. (Leaving out single windows would choose one that fits the subjects.) With a
     single subject its windows are left out one by one.
     """
-    scaler = StandardScaler().fit(features)
-    scaled = np.asarray(scaler.transform(features), np.float64)
-    mean = float(labels.mean())
-    power, axes = np.linalg.eigh(scaled.T @ scaled)
-    power, rotated = np.maximum(power, 0.0), scaled @ axes
-    towards = rotated.T @ (labels - mean)
-    groups = _left_out_together(subjects)
-    errors = [
-        _left_out_error(rotated / np.sqrt(power + penalty), labels - mean, groups)
-        for penalty in RIDGE_PENALTIES
-    ]
-    weights = axes @ (towards / (power + RIDGE_PENALTIES[int(np.argmin(errors))]))
-    return lambda unseen: np.asarray(scaler.transform(unseen), np.float64) @ weights + mean
+    centre, spread = (of(features, axis=0, dtype=np.float64) for of in (np.mean, np.std))
+    scale, mean = np.where(spread > CONSTANT, spread, 1.0), float(labels.mean())
+    scaled = (features - centre) / scale
+    rotated, power = _rotate(scaled)
+    penalty = _best_penalty(rotated, power, labels - mean, subjects)
+    shrunk = rotated / np.sqrt(power + penalty)
+    missed = labels - mean - shrunk @ (shrunk.T @ (labels - mean))
+    weights = scaled.T @ missed / penalty
+    return lambda unseen: (unseen - centre) / scale @ weights + mean
 
 
 def logistic_fit(num_classes: int) -> Fit:
@@ -106,36 +103,61 @@ def logistic_fit(num_classes: int) -> Fit:
     return fit
 
 
-def _left_out_together(subjects: np.ndarray) -> list[Rows]:
+def _rotate(scaled: Features) -> tuple[Features, Float[np.ndarray, " D"]]:
+    """The features along their principal axes, and their power there; at most N axes."""
+    num_rows, width = scaled.shape
+    if num_rows < width:
+        power, directions = np.linalg.eigh(scaled @ scaled.T)
+        power = np.maximum(power, 0.0)
+        return directions * np.sqrt(power), power
+    power, axes = np.linalg.eigh(scaled.T @ scaled)
+    return scaled @ axes, np.maximum(power, 0.0)
+
+
+def _best_penalty(
+    rotated: Features,
+    power: Float[np.ndarray, " D"],
+    labels: Float[np.ndarray, " N"],
+    subjects: np.ndarray,
+) -> float:
     names = np.unique(subjects)
+    groups = [np.flatnonzero(subjects == name) for name in names]
     if len(names) == 1:
-        return [np.array([row]) for row in range(len(subjects))]
-    return [np.flatnonzero(subjects == name) for name in names]
+        groups = [np.array([row]) for row in range(len(subjects))]
+    if len(groups) == 1:
+        return float(RIDGE_PENALTIES[-1])  # a single window: there is nothing to choose by
+    errors = [
+        _left_out_error(rotated / np.sqrt(power + penalty), labels, groups)
+        for penalty in RIDGE_PENALTIES
+    ]
+    return float(RIDGE_PENALTIES[int(np.argmin(errors))])
 
 
 def _left_out_error(
-    directions: Features, residual: Float[np.ndarray, " N"], groups: Sequence[Rows]
+    shrunk: Features, labels: Float[np.ndarray, " N"], groups: Sequence[Rows]
 ) -> float:
     """Summed squared error on each group as if the ridge had been fitted without it, exactly.
 
     Args:
-        directions: A matrix whose product with its transpose is the ridge's hat matrix.
-        residual: Labels without their mean.
+        shrunk: A matrix whose product with its transpose is the ridge's hat matrix.
+        labels: Without their mean.
         groups: Rows that are left out together.
 
     Source:
-        Hastie, Tibshirani and Friedman 2009, section 7.10: the residuals of left out rows are
-        (I - H)^-1 times the fit's residuals. The smaller of two equal forms is solved.
+        Hastie, Tibshirani and Friedman 2009, section 7.10: the errors of left out rows are
+        (I - H)^-1 times the fit's own. The smaller of two equal systems is solved.
     """
-    num_rows, width = directions.shape
-    hat = np.column_stack([directions, np.full(num_rows, num_rows**-0.5)])
-    fitted = residual - directions @ (directions.T @ residual)
+    num_rows, width = shrunk.shape
+    hat = np.column_stack([shrunk, np.full(num_rows, num_rows**-0.5)])
+    missed = labels - shrunk @ (shrunk.T @ labels)
+    if len(groups) == num_rows:
+        return float(np.sum((missed / (1 - np.square(hat).sum(axis=1))) ** 2))
     error = 0.0
     for rows in groups:
-        own, left = hat[rows], fitted[rows]
+        own, left = hat[rows], missed[rows]
         if len(rows) <= width:
-            unseen = np.linalg.lstsq(np.eye(len(rows)) - own @ own.T, left)[0]
+            unseen = np.linalg.solve(np.eye(len(rows)) - own @ own.T, left)
         else:
-            unseen = left + own @ np.linalg.lstsq(np.eye(width + 1) - own.T @ own, own.T @ left)[0]
+            unseen = left + own @ np.linalg.solve(np.eye(width + 1) - own.T @ own, own.T @ left)
         error += float(unseen @ unseen)
     return error
