@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from ppgssl.training.progress import Reporter
+from ppgssl.jobs.kinds import JobKind
 from worker.order import Order
+from worker.reporter import RunReporter
 
-Runner = Callable[[Order, Reporter, Callable[[], bool]], str]
+Runner = Callable[[Order, RunReporter, Callable[[], bool]], str]
 
-KINDS: Mapping[str, str] = MappingProxyType({"pretrain": "worker.pretrain:run"})
+KINDS: Mapping[str, str] = MappingProxyType(
+    {JobKind.PRETRAIN: "worker.pretrain:run", JobKind.EVALUATE: "worker.evaluate:run"}
+)
 
 STOPPED = "stopped"
 """The stop reason of a run that was asked to stop; with any other one it ran to its end."""
