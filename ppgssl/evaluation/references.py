@@ -72,8 +72,9 @@ def untrained_embeddings(
     """Embeddings by random weights in the encoder's architecture.
 
     The statistics of its batch normalisation are those of these very windows, taken in one pass
-    without a label or a gradient. As initialised they would fit no signal, and the embeddings would
-    be worse than random weights deserve.
+    without a label or a gradient, as training leaves them. That is not the stronger choice: with
+    statistics as initialised (mean 0, variance 1) the same weights tell BIDMC's heart rate better
+    (10 s windows, three seeds each: MAE 3.4 to 3.9 bpm against 5.1 to 5.5).
 
     Args:
         signal: Windows that the encoder does not refuse, float32, in any unit.
