@@ -2,12 +2,16 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.errors import InputError
+
+if TYPE_CHECKING:
+    from ppgssl.evaluation.results import Evaluation
 
 
 def evaluate_command(
@@ -19,11 +23,32 @@ def evaluate_command(
     window_seconds: Annotated[
         float, typer.Option(min=2.0, help="Length of the windows that recordings are cut into.")
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    hop_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="From one window to the next. Default: the window's length."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write report.json, report.md and pictures here.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH of a further encoder to hold it against; repeatable."),
+    ] = None,
+    label_efficiency: Annotated[
+        bool, typer.Option(help="Also probe with the labels of few people.")
+    ] = True,
+    robustness: Annotated[
+        bool, typer.Option(help="Also test the probes on corrupted windows.")
+    ] = True,
+    references: Annotated[
+        bool, typer.Option(help="Hold an untrained encoder and classical estimates beside it.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of draws, noise and intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Probe a frozen encoder by subject-wise cross-validation, beside log-spectrum and mean.
+    """Probe a frozen encoder by subject-wise cross-validation, beside what needs no training.
 
-    Example: ppgssl evaluate --encoder runs/demo --data bidmc.parquet --label hr_bpm
+    Example: ppgssl evaluate --encoder runs/demo --data bidmc.parquet --label hr_bpm --report out
     """
     with exit_codes(), tempfile.TemporaryDirectory(prefix="ppgssl-evaluate-") as scratch:
         from ppgssl.evaluation.evaluate import evaluate
@@ -31,32 +56,65 @@ def evaluate_command(
         from ppgssl.evaluation.settings import EvaluationSettings
         from ppgssl.inference.encoder import load_encoder
 
+        settings = EvaluationSettings(
+            labels=tuple(label or ()),
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
+            label_efficiency=label_efficiency,
+            robustness=robustness,
+            references=references,
+            seed=seed,
+        )
         loaded = load_encoder(encoder)
-        with console_err.status("reading and cutting the recordings"):
+        others = {name: load_encoder(path) for name, path in map(_named, beside or ())}
+        with console_err.status("reading and cutting the recordings") as status:
             windows = read_labelled(
                 data,
-                window_s=window_seconds,
+                window_s=settings.window_seconds,
+                hop_s=settings.hop_seconds,
                 fs_hz=loaded.info.fs_hz,
                 scratch=Path(scratch) / "dataset",
             )
-        with console_err.status(f"probing {len(windows.signal)} windows"):
-            result = evaluate(loaded, windows, EvaluationSettings(labels=tuple(label or ())))
+
+            def show(stage: str, share: float) -> None:
+                status.update(f"{stage} ({share:.0%})")
+
+            result = evaluate(loaded, windows, settings, beside=others, progress=show)
+        if report is not None:
+            _write(result, report)
     if as_json:
         print_json(result.to_json())
-        return
+    else:
+        _print(result)
+
+
+def _named(option: str) -> tuple[str, str]:
+    name, separator, path = option.partition("=")
+    if not (name and separator and path):
+        raise InputError(f"--beside expects NAME=PATH, such as drawn=runs/drawn, got {option!r}")
+    return name, path
+
+
+def _write(result: "Evaluation", folder: Path) -> None:
+    from ppgssl.evaluation.report import write_report
+
+    for path in write_report(result, folder):
+        console_err.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _print(result: "Evaluation") -> None:
+    from ppgssl.evaluation.report import conclusion
+
     table = Table("label", "windows", "subjects", "metric", "representation", "score", "95 %")
     for report in result.labels:
+        size = (str(report.windows), str(report.subjects))
         for representation, metrics in report.scores.items():
-            for metric, value in metrics.items():
-                table.add_row(
-                    report.label,
-                    str(report.windows),
-                    str(report.subjects),
-                    metric,
-                    representation,
-                    f"{value.value:.3f}",
-                    f"{value.low:.3f} to {value.high:.3f}",
-                )
+            for metric, found in metrics.items():
+                interval = f"{found.low:.3f} to {found.high:.3f}"
+                shown = (metric, representation, f"{found.value:.3f}", interval)
+                table.add_row(report.label, *size, *shown)
     console_out.print(table)
+    for report in result.labels:
+        console_out.print(f"{report.label}: {conclusion(report)}", markup=False)
     if result.data.refused:
-        console_err.print(f"{result.data.refused} windows were flat or not finite and left out")
+        console_err.print(f"{result.data.refused} windows could not be embedded and are left out")

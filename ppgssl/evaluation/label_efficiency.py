@@ -34,6 +34,12 @@ class EfficiencyPoint:
     metric: str
     score: Score
 
+    @property
+    def level(self) -> str:
+        """Share and number of people, as `20 % (7 people)`."""
+        people = f"{self.people:.3g} {'person' if self.people == 1 else 'people'}"
+        return people if self.share is None else f"{100 * self.share:g} % ({people})"
+
 
 def label_efficiency(
     target: Target, features: Mapping[str, Float[np.ndarray, "M D"]], *, seed: int

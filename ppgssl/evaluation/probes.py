@@ -8,13 +8,14 @@ Axes used in this file:
     K  classes
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -38,11 +39,22 @@ class Fold:
     test: Rows
 
 
-def subject_folds(subjects: np.ndarray) -> list[Fold]:
-    """Five folds (fewer with fewer subjects) of about as many windows; no subject is in two."""
+def subject_folds(subjects: np.ndarray, classes: np.ndarray | None = None) -> list[Fold]:
+    """Five folds (fewer with fewer subjects) of about as many windows; no subject is in two.
+
+    Args:
+        subjects: (N,) the windows' subjects.
+        classes: (N,) their classes, of which each fold has about the same share; without that a
+            rare class may be missing where it has to be learnt.
+    """
     num_folds = min(FOLDS, len(np.unique(subjects)))
-    splits = GroupKFold(num_folds).split(subjects, groups=subjects)
-    return [Fold(train, test) for train, test in splits]
+    if classes is None:
+        splits = GroupKFold(num_folds).split(subjects, groups=subjects)
+        return [Fold(train, test) for train, test in splits]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # a fold does without it
+        splits = list(StratifiedGroupKFold(num_folds).split(subjects, classes, subjects))
+    return [Fold(train, test) for train, test in splits if len(test)]
 
 
 def fit_folds(

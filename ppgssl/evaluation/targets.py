@@ -64,7 +64,7 @@ class Target:
     @cached_property
     def folds(self) -> list[Fold]:
         """The folds that every representation is tested on; rows count from 0 to M - 1."""
-        return subject_folds(self.subjects)
+        return subject_folds(self.subjects, self.values if self.classes else None)
 
 
 def choose_targets(data: LabelledWindows, names: tuple[str, ...]) -> list[Target]:
@@ -99,6 +99,8 @@ def _obstacle(data: LabelledWindows, name: str) -> str | None:
         return "it has the same value everywhere"
     if _is_text(values) and num_values > MOST_CLASSES:
         return f"it is text with {num_values} values, at most {MOST_CLASSES} are classes"
+    if _is_classified(values[known]) and _num_shared(values[known], data.subjects[known]) < 2:
+        return "fewer than two of its values occur in more than one subject"
     return None
 
 
@@ -107,10 +109,19 @@ def _make_target(data: LabelledWindows, name: str) -> Target:
     rows = np.flatnonzero(_known(data.labels[name]))
     values, subjects = data.labels[name][rows], data.subjects[rows]
     distinct, class_of = np.unique(values, return_inverse=True)
-    if not _is_text(values) and len(distinct) > 2:
+    if not _is_classified(values):
         return Target(name, rows, values, (), subjects)
     classes = tuple(str(value) if _is_text(values) else f"{value:g}" for value in distinct)
     return Target(name, rows, class_of, classes, subjects)
+
+
+def _is_classified(known_values: np.ndarray) -> bool:
+    return _is_text(known_values) or len(np.unique(known_values)) == 2
+
+
+def _num_shared(values: np.ndarray, subjects: np.ndarray) -> int:
+    """Number of values that two subjects or more have: others cannot be learnt and tested."""
+    return sum(len(np.unique(subjects[values == value])) > 1 for value in np.unique(values))
 
 
 def _is_text(values: np.ndarray) -> bool:

@@ -36,6 +36,24 @@ def test_no_subject_is_in_two_folds_and_every_row_is_tested_once():
     assert sorted(np.concatenate([f.test for f in folds])) == list(range(100))
 
 
+def test_every_fold_has_a_rare_class_to_learn_from_where_two_people_have_it():
+    subjects = np.repeat(np.arange(12), 10)
+    classes = (subjects >= 10).astype(int)
+
+    folds = subject_folds(subjects, classes)
+
+    assert all(set(classes[f.train]) == {0, 1} for f in folds)
+    assert all(not set(subjects[f.train]) & set(subjects[f.test]) for f in folds)
+
+
+def test_a_class_of_fewer_windows_than_folds_is_no_obstacle():
+    classes = np.repeat([0, 1], [98, 2])
+
+    folds = subject_folds(np.arange(100), classes)
+
+    assert sorted(np.concatenate([f.test for f in folds])) == list(range(100))
+
+
 def test_a_ridge_probe_reads_a_linear_label_of_unseen_subjects():
     features = np.random.default_rng(0).normal(size=(200, 6))
     labels = 70 + features @ np.array([3.0, -2, 0, 0, 1, 0])
