@@ -26,6 +26,22 @@ REPORT = json.dumps(
                         "pearson_r": {"value": 0.65, "low": 0.6, "high": 0.7},
                     }
                 },
+                "comparison": {
+                    "reference": "log_spectrum",
+                    "metric": "mae",
+                    "difference": {"value": -1.5, "low": -2.0, "high": -1.0},
+                    "verdict": "better",
+                },
+                "label_efficiency": [],
+                "robustness": [
+                    {
+                        "condition": "inverted",
+                        "representation": "encoder",
+                        "metric": "mae",
+                        "score": {"value": 3.0, "low": 2.0, "high": 4.0},
+                        "ratio_to_clean": 1.25,
+                    }
+                ],
             }
         ]
     }
@@ -160,7 +176,9 @@ def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service
 
     text = page.text()
     assert "Log spectrum\t6.41 (5.9 to 7)\t0.65 (0.6 to 0.7)" in text
-    assert "80 windows of 8 subjects" in text
+    assert "80 windows of 8 people" in text
+    assert "best of the others: better (Mean absolute error -1.5 (-2 to -1))" in text
+    assert "inverted\t3 (2 to 4), 1.25 x" in text
     assert "Checkpoints" not in text
     assert "Losses" not in text
 
