@@ -89,7 +89,7 @@ class Run:
 
     def execute(self) -> None:
         """Do the job, or as much of it as is allowed."""
-        self._log.info("claimed a %s job", self._job.kind)
+        self._log.info("claimed a job of the kind %s", self._job.kind)
         with self._heartbeat:
             try:
                 job = self._insist(self._work())

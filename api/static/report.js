@@ -18,7 +18,8 @@ export class ReportView {
     const report = await get(this.path, signal);
     this.isShown = true;
     const pictures = report.files.filter(({ name }) => name.endsWith(".png"));
-    this.body.replaceChildren(...report.labels.map(labelSection), ...pictures.map((file) => this.picture(file, signal)));
+    this.body.replaceChildren(...report.labels.map(labelSection),
+      h("div", { class: "pictures" }, pictures.map((file) => this.picture(file, signal))));
   }
 
   picture({ name }, signal) {
@@ -35,7 +36,7 @@ function labelSection({ label, task, windows, subjects, scores, comparison, labe
     h("h3", {}, label),
     h("p", { class: "dim" }, `${words(task)}, ${windows.toLocaleString("en")} windows of ${subjects} people; 95 % intervals over people`),
     h("p", {}, `The encoder beside ${words(comparison.reference).toLowerCase()}, the best of the others: `, h("strong", {}, comparison.verdict),
-      ` (${words(comparison.metric)} ${interval(comparison.difference)})`),
+      `; ${words(comparison.metric).toLowerCase()} differs by ${interval(comparison.difference)}`),
     table(["Predicted from", ...metrics.map(words)], rows),
     crossed("Labels of few people", label_efficiency, ({ share, people }) => (share === null ? "" : `${number(100 * share)} % = `) + `${number(people, 3)} people`,
       ({ score }) => interval(score)),

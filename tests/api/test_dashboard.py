@@ -177,7 +177,7 @@ def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service
     text = page.text()
     assert "Log spectrum\t6.41 (5.9 to 7)\t0.65 (0.6 to 0.7)" in text
     assert "80 windows of 8 people" in text
-    assert "best of the others: better (Mean absolute error -1.5 (-2 to -1))" in text
+    assert "the others: better; mean absolute error differs by -1.5 (-2 to -1)" in text
     assert "inverted\t3 (2 to 4), 1.25 x" in text
     assert "Checkpoints" not in text
     assert "Losses" not in text
