@@ -35,7 +35,7 @@ from ppgssl.evaluation.results import (
     LabelReport,
     Verdict,
 )
-from ppgssl.evaluation.robustness import corrupted_features, score_corrupted
+from ppgssl.evaluation.robustness import CORRUPTIONS, corrupted_features, score_corrupted
 from ppgssl.evaluation.scores import Metric, Score, score
 from ppgssl.evaluation.settings import EvaluationSettings
 from ppgssl.evaluation.targets import Target, choose_targets
@@ -137,8 +137,11 @@ def _corrupt(
         at_known_rate = resample(signal, fs_hz, data.fs_hz)[:, : data.signal.shape[1]]
         return log_spectrum(at_known_rate, data.fs_hz)
 
+    def embedding(signal: np.ndarray, fs_hz: float) -> Features:
+        return encoder.embed(signal, fs_hz).embedding
+
     represent = {
-        ENCODER: lambda signal, fs_hz: encoder.embed(signal, fs_hz).embedding,
+        ENCODER: embedding,
         LOG_SPECTRUM: spectrum,
     }
     corrupted: dict[str, dict[str, Features]] = {}
@@ -146,7 +149,7 @@ def _corrupt(
         represent, data.signal, data.fs_hz, seed=settings.seed
     ):
         corrupted[condition] = features
-        done = min(1.0, len(corrupted) / 6)
+        done = len(corrupted) / len(CORRUPTIONS)
         progress(f"embedded under {condition}", REFERENCED + (CORRUPTED - REFERENCED) * done)
     return corrupted
 

@@ -16,7 +16,7 @@ from ppgssl.evaluation.targets import Target
 
 SHARES = (0.01, 0.05, 0.2, 1.0)
 FEW_PEOPLE = 5
-DRAWS = 5
+DRAWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def label_efficiency(
 ) -> list[EfficiencyPoint]:
     """Scores with the labels of 1, 5, 20 and 100 % of the people, and of exactly five.
 
-    People are drawn five times, the same for every representation; a smaller draw is part of the
+    People are drawn three times, the same for every representation; a smaller draw is part of the
     larger ones. Scores are averaged over the draws.
 
     Args:

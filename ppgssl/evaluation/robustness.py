@@ -8,6 +8,7 @@ Axes used in this file:
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -28,15 +29,8 @@ Signals = Float[np.ndarray, "N T"]
 Features = Float[np.ndarray, "N D"]
 Represent = Callable[[Signals, float], Features]
 """From windows and their rate, Hz, to features."""
-
-
-@dataclass(frozen=True, slots=True)
-class Corruption:
-    """Windows as another recorder would have given them."""
-
-    name: str
-    signal: Signals
-    fs_hz: float
+Corrupt = Callable[[Signals, float, np.random.Generator], tuple[Signals, float]]
+"""From windows and their rate, Hz, to what another recorder would have given, and its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +44,14 @@ class RobustnessPoint:
     ratio_to_clean: float
 
 
-def corruptions(signal: Signals, fs_hz: float, *, seed: int) -> Iterator[Corruption]:
-    """Noise of 10 dB, ten times the gain, inverted, half the rate, 64 Hz, and lost samples."""
-    generator = np.random.default_rng(seed)
-    yield Corruption(f"noise {NOISE_DB:g} dB", _with_noise(signal, generator), fs_hz)
-    yield Corruption(f"gain x{GAIN:g}", signal * np.float32(GAIN), fs_hz)
-    yield Corruption("inverted", -signal, fs_hz)
-    yield Corruption("half the rate", resample(signal, fs_hz, fs_hz / 2), fs_hz / 2)
-    if fs_hz > WRIST_HZ:
-        yield Corruption(f"{WRIST_HZ:g} Hz", resample(signal, fs_hz, WRIST_HZ), WRIST_HZ)
-    yield Corruption("dropped samples", _with_gaps(signal, fs_hz, generator), fs_hz)
-
-
 def corrupted_features(
     represent: Mapping[str, Represent], signal: Signals, fs_hz: float, *, seed: int
 ) -> Iterator[tuple[str, dict[str, Features]]]:
     """Condition by condition, every representation's features of the corrupted windows."""
-    for corruption in corruptions(signal, fs_hz, seed=seed):
-        yield (
-            corruption.name,
-            {name: of(corruption.signal, corruption.fs_hz) for name, of in represent.items()},
-        )
+    generator = np.random.default_rng(seed)
+    for condition, corrupt in CORRUPTIONS.items():
+        corrupted, rate_hz = corrupt(signal, fs_hz, generator)
+        yield condition, {name: of(corrupted, rate_hz) for name, of in represent.items()}
 
 
 def score_corrupted(
@@ -105,14 +86,38 @@ def score_corrupted(
     return points
 
 
-def _with_noise(signal: Signals, generator: np.random.Generator) -> Signals:
-    """White noise below each window's own power, its mean left out, by 10 dB."""
+def _with_noise(
+    signal: Signals, fs_hz: float, generator: np.random.Generator
+) -> tuple[Signals, float]:
+    """White noise, 10 dB below each window's own power without its mean."""
     deviation = signal.std(axis=1, keepdims=True) * 10 ** (-NOISE_DB / 20)
     noise = generator.standard_normal(signal.shape, dtype=np.float32)
-    return (signal + deviation * noise).astype(np.float32)
+    return (signal + deviation * noise).astype(np.float32), fs_hz
 
 
-def _with_gaps(signal: Signals, fs_hz: float, generator: np.random.Generator) -> Signals:
+def _amplified(signal: Signals, fs_hz: float, _: np.random.Generator) -> tuple[Signals, float]:
+    return signal * np.float32(GAIN), fs_hz
+
+
+def _inverted(signal: Signals, fs_hz: float, _: np.random.Generator) -> tuple[Signals, float]:
+    return -signal, fs_hz
+
+
+def _at_half_the_rate(
+    signal: Signals, fs_hz: float, _: np.random.Generator
+) -> tuple[Signals, float]:
+    return resample(signal, fs_hz, fs_hz / 2), fs_hz / 2
+
+
+def _at_the_wrist_s_rate(
+    signal: Signals, fs_hz: float, _: np.random.Generator
+) -> tuple[Signals, float]:
+    return resample(signal, fs_hz, WRIST_HZ), WRIST_HZ
+
+
+def _with_gaps(
+    signal: Signals, fs_hz: float, generator: np.random.Generator
+) -> tuple[Signals, float]:
     """Gaps of 0.2 s, a tenth of the samples, filled as preparation fills them: linearly."""
     num_windows, num_samples = signal.shape
     gap = max(1, round(GAP_S * fs_hz))
@@ -123,4 +128,16 @@ def _with_gaps(signal: Signals, fs_hz: float, generator: np.random.Generator) ->
     lost = (starts[:, :, None].astype(int) + np.arange(gap)).reshape(num_windows, -1)
     broken = signal.astype(np.float32)
     np.put_along_axis(broken, np.minimum(lost, num_samples - 2), np.nan, axis=1)
-    return np.stack([fill_gaps(window, fs_hz) for window in broken]).astype(np.float32)
+    return np.stack([fill_gaps(window, fs_hz) for window in broken]).astype(np.float32), fs_hz
+
+
+CORRUPTIONS: Mapping[str, Corrupt] = MappingProxyType(
+    {
+        f"noise {NOISE_DB:g} dB": _with_noise,
+        f"gain x{GAIN:g}": _amplified,
+        "inverted": _inverted,
+        "half the rate": _at_half_the_rate,
+        f"{WRIST_HZ:g} Hz": _at_the_wrist_s_rate,
+        "dropped samples": _with_gaps,
+    }
+)
