@@ -8,6 +8,7 @@ normalises its input: `standardise` does, and training and inference both call i
 Axes used in this file:
     B  windows in a batch          N  tokens of a window        D  width of the embedding
     C  channels                    S  segments of a window
+    E  channels of a token
     T  samples of a window         K  tokens of one segment
 """
 
@@ -176,7 +177,7 @@ class Encoder(nn.Module):
         return self.segments_of(windows, self.tokens(windows))
 
     def segments_of(
-        self, windows: Windows, tokens: Float[Tensor, "B D N"]
+        self, windows: Windows, tokens: Float[Tensor, "B E N"]
     ) -> Float[Tensor, "B S D"]:
         """One vector per segment of windows whose trunk tokens are there already."""
         seen = tokens + self.slow(windows) if self.slow is not None else tokens
