@@ -105,16 +105,15 @@ def _write(result: "Evaluation", folder: Path) -> None:
 def _print(result: "Evaluation") -> None:
     from ppgssl.evaluation.report import conclusion
 
-    table = Table("label", "windows", "subjects", "metric", "representation", "score", "95 %")
+    table = Table("label", "metric", "representation", "score (95 % interval)")
     for report in result.labels:
-        size = (str(report.windows), str(report.subjects))
         for representation, metrics in report.scores.items():
             for metric, found in metrics.items():
-                interval = f"{found.low:.3f} to {found.high:.3f}"
-                shown = (metric, representation, f"{found.value:.3f}", interval)
-                table.add_row(report.label, *size, *shown)
+                shown = f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+                table.add_row(report.label, metric, representation, shown)
     console_out.print(table)
     for report in result.labels:
-        console_out.print(f"{report.label}: {conclusion(report)}", markup=False)
+        size = f"{report.windows} windows of {report.subjects} people"
+        console_out.print(f"{report.label}, {size}: {conclusion(report)}", markup=False)
     if result.data.refused:
         console_err.print(f"{result.data.refused} windows could not be embedded and are left out")

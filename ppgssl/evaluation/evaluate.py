@@ -184,7 +184,8 @@ def _probe(
         subjects=len(np.unique(target.subjects)),
         folds=_fold_sizes(target),
         scores=scores,
-        comparison=_compare(target, predicted, scores, settings.seed),
+        comparison=_compare(target, predicted, _best_other(target, scores), settings.seed),
+        over_mean=_compare(target, predicted, MEAN, settings.seed),
         label_efficiency=label_efficiency(target, compared, seed=settings.seed)
         if settings.label_efficiency
         else [],
@@ -203,28 +204,32 @@ def _score(target: Target, metric: Metric, predicted: np.ndarray, seed: int) -> 
     return score(lambda w: metric(target.values, predicted, w), target.subjects, seed=seed)
 
 
-def _compare(
-    target: Target,
-    predicted: Mapping[str, np.ndarray],
-    scores: Mapping[str, Mapping[str, Score]],
-    seed: int,
-) -> Comparison:
-    """The encoder beside the best other representation, by the first metric."""
-    name, metric = next(iter(target.metrics.items()))
-    sign = -1 if name in SMALLER_IS_BETTER else 1
+def _best_other(target: Target, scores: Mapping[str, Mapping[str, Score]]) -> str:
+    """The representation, other than the encoder, whose first metric is best."""
+    name = next(iter(target.metrics))
     others = [other for other in scores if other != ENCODER]
-    best = max(others, key=lambda other: sign * scores[other][name].value)
+    return max(others, key=lambda other: _sign(name) * scores[other][name].value)
+
+
+def _compare(
+    target: Target, predicted: Mapping[str, np.ndarray], reference: str, seed: int
+) -> Comparison:
+    """The encoder beside another representation, by the first metric."""
+    name, metric = next(iter(target.metrics.items()))
+    own, other = predicted[ENCODER], predicted[reference]
     difference = score(
-        lambda w: (
-            metric(target.values, predicted[ENCODER], w) - metric(target.values, predicted[best], w)
-        ),
+        lambda w: metric(target.values, own, w) - metric(target.values, other, w),
         target.subjects,
         seed=seed,
     )
     verdict: Verdict = "no clear difference"
     if difference.is_clear:
-        verdict = "better" if sign * difference.value > 0 else "worse"
-    return Comparison(best, name, difference, verdict)
+        verdict = "better" if _sign(name) * difference.value > 0 else "worse"
+    return Comparison(reference, name, difference, verdict)
+
+
+def _sign(metric: str) -> int:
+    return -1 if metric in SMALLER_IS_BETTER else 1
 
 
 def _fold_sizes(target: Target) -> list[FoldSize]:

@@ -22,6 +22,7 @@ METRICS = {
     "auroc": "AUROC",
     "balanced_accuracy": "balanced accuracy",
 }
+NOTHING_READ = "; nothing was read from them, as they are not clearly better than the mean"
 EXPLANATION = """\
 The encoder is frozen. Each representation has a linear probe of its own (ridge regression for
 numbers, logistic regression for classes), fitted on the training folds and tested on people that it
@@ -67,7 +68,8 @@ def conclusion(report: LabelReport) -> str:
     }[comparison.verdict]
     return (
         f"{against} the best of the others, {comparison.reference}: {METRICS[comparison.metric]} "
-        f"{_text(own)} against {_text(other)}, a difference of {_text(comparison.difference)}."
+        f"{_text(own)} against {_text(other)}, a difference of {_text(comparison.difference)}"
+        f"{'' if report.over_mean.verdict == 'better' else NOTHING_READ}."
     )
 
 

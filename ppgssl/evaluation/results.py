@@ -59,10 +59,10 @@ class FoldSize:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The encoder beside the best other representation, on the same draws of subjects.
+    """The encoder beside another representation, on the same draws of subjects.
 
     Attributes:
-        reference: The other representation whose score is best.
+        reference: The other representation.
         metric: The score they are compared by.
         difference: The encoder's score minus the reference's.
         verdict: Clear where the interval of the difference leaves out 0.
@@ -89,7 +89,13 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
-    """All that was found for one label; `scores` are representation → metric → score."""
+    """All that was found for one label.
+
+    Attributes:
+        scores: Representation → metric → score.
+        comparison: The encoder beside the best of the others.
+        over_mean: The encoder beside predicting the mean, which needs no signal.
+    """
 
     label: str
     task: Literal["classification", "regression"]
@@ -99,6 +105,7 @@ class LabelReport:
     folds: list[FoldSize]
     scores: dict[str, dict[str, Score]]
     comparison: Comparison
+    over_mean: Comparison
     label_efficiency: list[EfficiencyPoint]
     robustness: list[RobustnessPoint]
     held_out: HeldOut

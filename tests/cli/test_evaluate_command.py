@@ -37,7 +37,7 @@ def test_the_scores_are_printed_as_a_table_with_a_sentence(encoder_folder, recor
     done = evaluate(encoder_folder, recordings)
 
     assert "log_spectrum" in done.stdout
-    assert "hr_bpm: the embeddings are" in done.stdout
+    assert "hr_bpm, 36 windows of 6 people: the embeddings are" in done.stdout
 
 
 def test_longer_windows_overlap_and_a_report_is_written(encoder_folder, recordings, tmp_path):

@@ -102,6 +102,7 @@ def test_the_classical_estimate_reads_simulated_heart_rates_and_the_encoder_is_t
     assert report.scores[report.comparison.reference]["mae"].value < 8
     assert report.comparison.difference.value > 0
     assert report.comparison.verdict == "worse"
+    assert report.over_mean.reference == "mean"
 
 
 def test_every_fold_tests_people_that_it_did_not_learn_from(evaluation):

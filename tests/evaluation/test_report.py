@@ -38,6 +38,7 @@ HEART_RATE = LabelReport(
         "mean": {"mae": BAD, "pearson_r": NONE},
     },
     comparison=Comparison("mean", "mae", Score(-2.5, -3.5, -1.5), "better"),
+    over_mean=Comparison("mean", "mae", Score(-2.5, -3.5, -1.5), "better"),
     label_efficiency=[
         EfficiencyPoint(share, people, name, "mae", score)
         for share, people in [(0.01, 1.0), (0.05, 1.0), (None, 5.0), (1.0, 6.0)]
@@ -108,6 +109,14 @@ def test_the_sentence_says_what_the_comparison_found_also_when_that_is_nothing(v
 
     assert words in sentence
     assert "mean absolute error 1.5 (1.2 to 1.9) against 4 (3 to 5)" in sentence
+
+
+@pytest.mark.parametrize("verdict", ["worse", "no clear difference"])
+def test_the_sentence_says_when_nothing_was_read(verdict):
+    useless = replace(HEART_RATE.over_mean, verdict=verdict)
+
+    assert "nothing was read" not in conclusion(HEART_RATE)
+    assert "nothing was read" in conclusion(replace(HEART_RATE, over_mean=useless))
 
 
 def test_the_markdown_names_data_encoders_scores_and_what_is_missing():
