@@ -11,6 +11,7 @@ import itertools
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from ppgssl.config import load_config
 from ppgssl.data.dataset import open_dataset
@@ -33,10 +34,11 @@ def main() -> None:
     batch = next(dataset.split("train").batches(options.windows, seed=config.seed))
     inputs, targets = to_device(batch, device)
     objective = PretrainingObjective(build_autoencoder(config), config).to(device)
-    print(f"{options.windows} windows of {dataset.window_samples:,} samples on {device}")  # noqa: T201
+    console = Console()
+    console.print(f"{options.windows} windows of {dataset.window_samples:,} samples on {device}")
     looks = overfit(objective, inputs, targets)
     for look, explained in enumerate(itertools.islice(looks, options.steps // STEPS_PER_LOOK), 1):
-        print(f"step {look * STEPS_PER_LOOK:4d}: explains {explained:.3f}", flush=True)  # noqa: T201
+        console.print(f"step {look * STEPS_PER_LOOK:4d}: explains {explained:.3f}")
         if explained >= options.enough:
             break
 
