@@ -96,7 +96,7 @@ class ModelConfig(Section):
         "code of the position).",
     )
     pose_channels: int = Field(
-        default=4,
+        default=3,
         ge=0,
         description="Numbers per token that tell the decoder where the beats are; no part of the "
         "embedding. 0 as the reference draws it: through mean pooling alone, reconstruction "
@@ -156,17 +156,17 @@ class ObjectiveConfig(Section):
         default=0.3, ge=0, description="Predict the clean segment's log spectrum."
     )
     pulse_rate_weight: float = Field(
-        default=1.0, ge=0, description="Predict the pulse rate that the clean segment shows."
+        default=2.0, ge=0, description="Predict the pulse rate that the clean segment shows."
     )
     breathing_weight: float = Field(
-        default=1.0, ge=0, description="Predict the breathing rate that the clean window shows."
+        default=3.0, ge=0, description="Predict the breathing rate that the clean window shows."
     )
     nearby_weight: float = Field(
         default=0.03, ge=0, description="Tell pieces of one window from those of others."
     )
     nearby_temperature: float = Field(default=0.1, gt=0)
     decorrelation_weight: float = Field(
-        default=0.05, ge=0, description="Let the embedding's dimensions vary and differ."
+        default=0.08, ge=0, description="Let the embedding's dimensions vary and differ."
     )
 
 
@@ -193,7 +193,7 @@ class AugmentationConfig(Section):
         default=(0.85, 1.15), description="Smallest and largest gain; always applied."
     )
     breathing_prob: Probability = Field(
-        default=0.3, description="Of imposing a breathing of known rate on a denoised window."
+        default=0.5, description="Of imposing a breathing of known rate on a denoised window."
     )
     baseline_wander_freq: float = Field(
         default=0.04,

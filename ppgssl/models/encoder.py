@@ -93,17 +93,17 @@ class SlowPath(nn.Module):
     def __init__(self, in_channels: int, stride: int, filters: int, channels: int) -> None:
         super().__init__()
         self.stride = stride
+        inputs = 2 * in_channels
+        over_seconds = nn.Conv1d(inputs, filters, SLOW_KERNEL, padding=SLOW_KERNEL // 2, bias=False)
+        with torch.no_grad():
+            over_seconds.weight.copy_(sine_filters(filters, inputs))
         self.body = nn.Sequential(
-            nn.Conv1d(
-                2 * in_channels, filters, SLOW_KERNEL, padding=SLOW_KERNEL // 2, bias=False
-            ),
+            over_seconds,
             nn.BatchNorm1d(filters),
             nn.ReLU(inplace=True),
             nn.Conv1d(filters, channels, 1, bias=False),
             nn.BatchNorm1d(channels),
         )
-        with torch.no_grad():
-            self.body[0].weight.copy_(sine_filters(filters, 2 * in_channels))
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D N"]:
         """One vector per token, N = ceil(T / stride)."""

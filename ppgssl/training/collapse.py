@@ -80,7 +80,7 @@ def remedy(*, carries_position: bool) -> str:
         return "check the dataset's denoised signals, and try another training.learning_rate"
     return (
         "mean pooling forgets where the beats are, and nothing else tells the decoder: set "
-        "model.pose_channels=4 or model.pooling=positional"
+        "model.pose_channels=3 or model.pooling=positional"
     )
 
 

@@ -55,7 +55,7 @@ def test_the_remedy_for_a_lost_position_is_a_way_for_it(kind: str):
 
     warning = find_collapse(figures, carries_position=False)[kind]
 
-    assert "model.pose_channels=4 or model.pooling=positional" in warning
+    assert "model.pose_channels=3 or model.pooling=positional" in warning
 
 
 def test_figures_that_could_not_be_measured_are_not_judged():

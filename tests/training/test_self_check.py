@@ -32,7 +32,7 @@ def check(config: Config, dataset: Dataset) -> SelfCheck:
     return found
 
 
-@pytest.mark.parametrize("way", [["model.pooling=positional"], ["model.pose_channels=4"]])
+@pytest.mark.parametrize("way", [["model.pooling=positional"], ["model.pose_channels=3"]])
 def test_a_model_that_is_told_the_position_passes(dataset, way):
     found = check(tiny_config(*ROOM_TO_LEARN, *way), dataset)
 
