@@ -162,7 +162,7 @@ class ObjectiveConfig(Section):
         default=3.0, ge=0, description="Predict the breathing rate that the clean window shows."
     )
     nearby_weight: float = Field(
-        default=0.03, ge=0, description="Tell pieces of one window from those of others."
+        default=0.1, ge=0, description="Tell pieces of one window from those of others."
     )
     nearby_temperature: float = Field(default=0.1, gt=0)
     decorrelation_weight: float = Field(

@@ -24,7 +24,7 @@ PerView = Float[Tensor, " B"]
 
 SHORTEST_TO_BREATHE_S = 30.0
 BREATHING_BPM = (6.0, 36.0)
-BREATHING_BASELINE = (0.05, 0.6)  # standard deviations
+BREATHING_BASELINE = (0.02, 0.5)  # standard deviations; drawn evenly on a logarithmic scale
 BREATHING_RATE_CHANGE = (0.0, 0.06)  # of the heart rate
 BREATHING_AMPLITUDE_CHANGE = (0.0, 0.35)
 WANDER_FREQUENCY_SPREAD = 0.5  # the wander's frequency lies within +- this share of its centre
@@ -186,7 +186,8 @@ def _breathe(
         rate_change=draw.uniform(count, *BREATHING_RATE_CHANGE),
         amplitude_change=draw.uniform(count, *BREATHING_AMPLITUDE_CHANGE),
     )
-    baseline = draw.uniform(count, *BREATHING_BASELINE)[:, None, None] * breath
+    weakest, strongest = (math.log(bound) for bound in BREATHING_BASELINE)
+    baseline = draw.uniform(count, weakest, strongest).exp()[:, None, None] * breath
     imposed = draw.chance(count, config.breathing_prob) > 0
     chosen = imposed[:, None, None]
     return (

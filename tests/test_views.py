@@ -8,7 +8,8 @@ import torch
 from ppgssl.augment import add_noise, estimate_snr_db
 from ppgssl.config import AugmentationConfig, load_config
 from ppgssl.models.encoder import standardise
-from ppgssl.objectives.pulses import breathing_distribution, breathing_rates, spectral_rate_bpm
+from ppgssl.objectives.pulses import breathing_distribution, spectral_rate_bpm
+from ppgssl.objectives.rates import BREATHING
 from ppgssl.views import Views, make_views
 
 FS_HZ = 125.0
@@ -125,7 +126,7 @@ def test_imposed_breathing_is_found_at_the_rate_that_the_view_names():
     (views,) = views_of(pulse(windows=8, seconds=60), breathing_prob=1.0)
 
     found = breathing_distribution(views.inputs[:, 0], views.clean, FS_HZ).argmax(-1)
-    rates = breathing_rates()[found]
+    rates = BREATHING.rates()[found]
     assert ((rates - views.breathing_bpm).abs() < 2).float().mean() > 0.7
     assert not torch.allclose(views.inputs, views.targets, atol=0.1)  # the baseline is the input's
 

@@ -17,21 +17,17 @@ from ppgssl.models.encoder import standardise
 from ppgssl.objectives.decorrelation import decorrelation
 from ppgssl.objectives.nearby import NearbyContrast
 from ppgssl.objectives.pulses import (
-    BREATHING_BINS,
     PULSE_BAND_HZ,
     Pulses,
     band_pass,
-    breathing_rates,
     measure_pulses,
     split_samples,
 )
-from ppgssl.objectives.rates import BreathingPrediction, PulseRatePrediction, bump
+from ppgssl.objectives.rates import BREATHING, PULSE, RatePrediction
 from ppgssl.objectives.reconstruction import reconstruction_terms
 from ppgssl.objectives.spectrum import SpectrumPrediction
 from ppgssl.objectives.terms import LossTerms
 from ppgssl.views import Views
-
-IMPOSED_SPREAD_BPM = 1.0  # of the distribution around a breathing rate that is known
 
 
 class Heads(nn.Module):
@@ -41,8 +37,8 @@ class Heads(nn.Module):
         super().__init__()
         width, fs_hz = config.model.latent_dim, config.data.fs_hz
         self.spectrum = SpectrumPrediction(width, fs_hz)
-        self.pulse_rate = PulseRatePrediction(width)
-        self.breathing = BreathingPrediction(width, BREATHING_BINS)
+        self.pulse_rate = RatePrediction(width, PULSE)
+        self.breathing = RatePrediction(width, BREATHING)
         self.nearby = NearbyContrast(width, temperature=config.objective.nearby_temperature)
 
 
@@ -86,8 +82,9 @@ class PretrainingObjective(nn.Module):
         if weights.pulse_rate_weight or weights.breathing_weight:
             pulses = measure_pulses(clean, self.fs_hz, segment_samples=segment_samples)
             if weights.pulse_rate_weight:
-                rate, trust = pulses.rate_bpm.flatten(), pulses.trust.flatten()
-                terms["pulse_rate"] = self.heads.pulse_rate(vectors, rate, trust)
+                target = PULSE.around(pulses.rate_bpm.flatten())
+                trust = pulses.trust.flatten()
+                terms["pulse_rate"] = self.heads.pulse_rate(vectors, target, trust)
             if weights.breathing_weight and pulses.breathing is not None:
                 target, trust = _breathing_target(pulses, views)
                 terms["breathing"] = self.heads.breathing(code.embedding, target, trust)
@@ -109,8 +106,6 @@ def _breathing_target(
     assert pulses.breathing is not None
     assert pulses.breathing_trust is not None
     imposed = views.breathing_bpm.isfinite()
-    known = bump(
-        views.breathing_bpm.nan_to_num(0.0), breathing_rates(imposed.device), IMPOSED_SPREAD_BPM
-    )
+    known = BREATHING.around(views.breathing_bpm)
     target = torch.where(imposed[:, None], known, pulses.breathing)
     return target, torch.where(imposed, 1.0, pulses.breathing_trust)

@@ -16,11 +16,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppgssl.objectives.rates import BREATHING, PULSE
+
 Samples = Float[Tensor, "B T"]
 
 PULSE_BAND_HZ = (0.5, 8.0)
-BREATHING_BPM = (5.0, 40.0)
-BREATHING_BINS = 71  # half a breath per minute each
 SHORTEST_FOR_BREATHING_S = 30.0  # a slow breath has to fit in several times
 SYSTOLE_S, BEAT_S = 0.111, 0.667  # moving averages of Elgendi et al. 2013
 OFFSET_SHARE = 0.02  # of the mean power: the threshold offset of Elgendi et al. 2013
@@ -28,10 +28,9 @@ POWER_WINDOW_S = 10.0  # the mean power follows slow changes of the amplitude
 REFRACTORY_S = 0.3  # 200 bpm
 OUTLYING_INTERVAL = 0.3  # share of the median interval; further ones are missed or false beats
 AGREEING_SHARE = 0.08  # two estimates of the rate that differ by less than this are trusted
-RATE_BPM = (30.0, 220.0)
 SERIES_HZ = 4.0  # of the breathing's modulations
 MODULATION_WEIGHTS = (1.0, 1.0, 0.7, 0.5)  # baseline, crest, amplitude, interval
-SURE_ENTROPY = 1.5  # nats; a distribution over breathing rates as narrow as this is trusted fully
+SURE_ENTROPY, LOST_ENTROPY = 1.5, 3.2  # nats; of 71 breathing rates: trusted fully, not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Pulses:
         rate_bpm: (B, S) pulse rate of each segment, beats per minute.
         irregularity: (B, S) mean distance of the intervals from their median, as a share of it.
         trust: (B, S) 1 where beats and spectrum agree on the rate, else 0.
-        breathing: (B, K) how likely each of `breathing_rates()` is; None for short windows.
+        breathing: (B, K) how likely each rate of `BREATHING` is; None for short windows.
         breathing_trust: (B,) 0 to 1; None for short windows.
     """
 
@@ -51,11 +50,6 @@ class Pulses:
     trust: Float[Tensor, "B S"]
     breathing: Float[Tensor, "B K"] | None
     breathing_trust: Float[Tensor, " B"] | None
-
-
-def breathing_rates(device: torch.device | None = None) -> Float[Tensor, " K"]:
-    """Candidate respiration rates, breaths per minute."""
-    return torch.linspace(*BREATHING_BPM, BREATHING_BINS, device=device)
 
 
 @torch.no_grad()
@@ -80,7 +74,7 @@ def measure_pulses(windows: Samples, fs_hz: float, *, segment_samples: int) -> P
     if windows.shape[-1] >= SHORTEST_FOR_BREATHING_S * fs_hz:
         breathing = breathing_distribution(windows, pulse, fs_hz)
         entropy = torch.special.entr(breathing).sum(-1)
-        breathing_trust = torch.exp(-1.5 * (entropy - SURE_ENTROPY).clamp_min(0))
+        breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
     return Pulses(
         rate_bpm=rate.view(shape),
         irregularity=irregularity.view(shape),
@@ -141,7 +135,7 @@ def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
     window = torch.hann_window(num_samples, device=pulse.device)
     frequency = torch.fft.rfftfreq(padded, 1 / fs_hz, device=pulse.device)
     amplitude = torch.fft.rfft(pulse * window, n=padded).abs() * frequency.sqrt()
-    low, high = (round(bpm / 60 * padded / fs_hz) for bpm in RATE_BPM)
+    low, high = (round(bpm / 60 * padded / fs_hz) for bpm in (PULSE.slowest, PULSE.fastest))
     candidate = torch.arange(low, high + 1, device=pulse.device)
     last = amplitude.shape[-1] - 1
     strength = sum(amplitude[:, (k * candidate).clamp_max(last)] / k for k in (1, 2, 3))
@@ -163,7 +157,7 @@ def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Fl
     last = _last_beat(beats).clamp_min(0)
     series = torch.stack(
         [
-            band_pass(windows, fs_hz, *(bpm / 60 for bpm in BREATHING_BPM)),
+            band_pass(windows, fs_hz, BREATHING.slowest / 60, BREATHING.fastest / 60),
             windows.gather(1, last),
             pulse.gather(1, last),
             _interval_s(beats, fs_hz).gather(1, last),
@@ -176,7 +170,7 @@ def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Fl
     spectrum = torch.fft.rfft(
         series * torch.hann_window(series.shape[-1], device=series.device), n=padded
     )
-    rates = breathing_rates(windows.device)
+    rates = BREATHING.rates(windows.device)
     bins = (rates / 60 * step / fs_hz * padded).round().long()
     share = spectrum[..., bins].abs().square() * rates.sqrt() + 1e-6
     share = share / share.sum(-1, keepdim=True)

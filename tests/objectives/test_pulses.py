@@ -9,12 +9,12 @@ from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pulses import (
     beat_rate_bpm,
     breathing_distribution,
-    breathing_rates,
     find_beats,
     measure_pulses,
     spectral_rate_bpm,
     split_samples,
 )
+from ppgssl.objectives.rates import BREATHING
 from ppgssl.signal.simulate import simulate_recording
 
 FS_HZ = 125.0
@@ -97,7 +97,7 @@ def test_the_breathing_of_a_simulated_recording_is_found(resp_bpm: float):
     pulses = measure_pulses(window, FS_HZ, segment_samples=SEGMENT)
 
     assert pulses.breathing is not None
-    likeliest = breathing_rates()[pulses.breathing[0].argmax()]
+    likeliest = BREATHING.rates()[pulses.breathing[0].argmax()]
     assert likeliest.item() == pytest.approx(resp_bpm, abs=1.5)
 
 
