@@ -9,7 +9,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 
-from ppgssl.augment import add_baseline_wander, add_noise, estimate_snr_db, scale, shift
+from ppgssl.augment import (
+    add_baseline_wander,
+    add_noise,
+    band_limited,
+    breathe,
+    hold,
+    low_pass,
+    shift,
+    stretch,
+)
 from ppgssl.models.encoder import standardise
 from ppgssl.signal.simulate import simulate_recording
 
@@ -26,21 +35,37 @@ def main() -> None:
     samples = torch.from_numpy(recording.signal[: int(SECONDS * FS_HZ)])
     window = standardise(samples)[None, None]
     noise = torch.randn(window.shape, generator=torch.Generator().manual_seed(0))
-    own_snr_db = estimate_snr_db(window, fs_hz=FS_HZ)
-    wander = {"frequency_hz": torch.tensor([0.2]), "phase": torch.tensor([0.0])}
+    breathing, breath = breathe(
+        window,
+        fs_hz=FS_HZ,
+        rate_bpm=torch.tensor([18.0]),
+        phase=torch.tensor([0.0]),
+        rate_change=torch.tensor([0.05]),
+        amplitude_change=torch.tensor([0.3]),
+    )
+    wander = add_baseline_wander(
+        window,
+        fs_hz=FS_HZ,
+        frequency_hz=torch.tensor([0.05]),
+        phase=torch.tensor([0.0]),
+        amplitude=torch.tensor([0.7]),
+    )
+    burst = 2 * band_limited(noise, fs_hz=FS_HZ)
+    burst[..., :500], burst[..., 750:] = 0, 0
     drawn = {
+        "imposed breathing: 18 breaths/min": breathing + 0.3 * breath,
+        "time stretch: 1.3 times faster": stretch(window, torch.tensor([1.3])),
         "temporal shift: +10 % of the window, circular": shift(window, torch.tensor([125])),
-        "amplitude: x 1.15": scale(window, torch.tensor([1.15])),
-        "baseline wander: 0.2 Hz, half a standard deviation": add_baseline_wander(
-            window, fs_hz=FS_HZ, amplitude=torch.tensor([0.5]), **wander
-        ),
-        f"noise at 80 % of the window's own SNR ({own_snr_db.item():.0f} dB)": add_noise(
-            window, noise, snr_db=0.8 * own_snr_db
-        ),
+        "baseline wander: 0.05 Hz": wander,
+        "noise at 5 dB": add_noise(window, noise, snr_db=torch.tensor([5.0])),
+        "motion: two seconds at twice the window's deviation": window + burst,
+        "dropout: one second": hold(window, torch.tensor([600]), torch.tensor([125])),
+        "low pass at 8 Hz": low_pass(window, torch.tensor([8.0]), fs_hz=FS_HZ),
+        "polarity": -window,
     }
 
     time_s = torch.arange(window.shape[-1]) / FS_HZ
-    figure, axes = plt.subplots(len(drawn), 1, figsize=(10, 9), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(len(drawn), 1, figsize=(10, 15), sharex=True, layout="constrained")
     for axis, (title, after) in zip(axes, drawn.items(), strict=True):
         axis.plot(time_s, window[0, 0], color="0.65", linewidth=1.5, label="before")
         axis.plot(time_s, after[0, 0], color="C3", linewidth=0.9, label="after")
