@@ -43,6 +43,7 @@ class Views:
     Attributes:
         inputs: (B, C, T) what the encoder is given.
         targets: (B, C, T) what the decoder is to make of it.
+        recorded: (B, C, T) the input without corruption, the right way up: where a baseline is.
         polarity: (B,) 1, or -1 where both are upside down.
         origin: (B,) which window of the batch a view is from.
         breathing_bpm: (B,) rate of the breathing that was imposed, nan where none was.
@@ -51,6 +52,7 @@ class Views:
 
     inputs: Windows
     targets: Windows
+    recorded: Windows
     polarity: PerView
     origin: Int[Tensor, " B"]
     breathing_bpm: PerView
@@ -61,7 +63,7 @@ class Views:
         """Each window as it is."""
         ones = torch.ones(len(windows), device=windows.device)
         origin = torch.arange(len(windows), device=windows.device)
-        return cls(windows, targets, ones, origin, ones * math.nan, len(windows))
+        return cls(windows, targets, windows, ones, origin, ones * math.nan, len(windows))
 
     @property
     def clean(self) -> Float[Tensor, "B T"]:
@@ -158,13 +160,15 @@ def _augment(views: Views, config: AugmentationConfig, fs_hz: float, draw: Draw)
         for x in (inputs, targets)
     )
 
-    inputs = standardise(_corrupt(standardise(inputs), config, fs_hz, draw))
+    recorded = standardise(inputs)
+    inputs = standardise(_corrupt(recorded, config, fs_hz, draw))
     polarity = 1 - 2 * draw.chance(count, config.polarity_flip_prob)
     factor = polarity * draw.uniform(count, *config.amplitude_scale_range)
     return replace(
         views,
         inputs=augment.scale(inputs, factor),
         targets=augment.scale(standardise(targets), factor),
+        recorded=recorded,
         polarity=polarity,
         breathing_bpm=breathing_bpm * speed,
     )

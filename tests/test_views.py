@@ -93,6 +93,7 @@ def test_what_is_measured_is_the_right_way_up_whatever_the_input():
 
     torch.testing.assert_close(views.inputs, -x)
     torch.testing.assert_close(views.clean, x[:, 0])
+    torch.testing.assert_close(views.recorded, x)
 
 
 def test_half_of_the_windows_are_cut_into_pieces_that_know_their_window():

@@ -80,7 +80,9 @@ class PretrainingObjective(nn.Module):
             samples = split_samples(pulse, segment_samples).flatten(0, 1)
             terms["spectrum"] = self.heads.spectrum(vectors, standardise(samples))
         if weights.pulse_rate_weight or weights.breathing_weight:
-            pulses = measure_pulses(clean, self.fs_hz, segment_samples=segment_samples)
+            pulses = measure_pulses(
+                clean, views.recorded[:, 0], self.fs_hz, segment_samples=segment_samples
+            )
             if weights.pulse_rate_weight:
                 target = PULSE.around(pulses.rate_bpm.flatten())
                 trust = pulses.trust.flatten()

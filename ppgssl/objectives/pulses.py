@@ -53,17 +53,18 @@ class Pulses:
 
 
 @torch.no_grad()
-def measure_pulses(windows: Samples, fs_hz: float, *, segment_samples: int) -> Pulses:
+def measure_pulses(
+    denoised: Samples, recorded: Samples, fs_hz: float, *, segment_samples: int
+) -> Pulses:
     """Measure clean windows; a segment that the window does not fill is left out.
 
     Args:
-        windows: Standardised; the pulse's band is all that is used for beats, what is slower for
-            breathing.
+        denoised: Standardised windows, of which the beats are found.
+        recorded: The same windows with their baseline, which breathing moves.
         fs_hz: Their rate.
         segment_samples: Samples of one segment; a shorter window is one segment.
     """
-    windows = windows.float()
-    pulse = band_pass(windows, fs_hz, *PULSE_BAND_HZ)
+    pulse = band_pass(denoised.float(), fs_hz, *PULSE_BAND_HZ)
     segments = split_samples(pulse, segment_samples)
     flat = segments.flatten(0, 1)
     rate, irregularity = beat_rate_bpm(find_beats(flat, fs_hz), fs_hz)
@@ -71,8 +72,8 @@ def measure_pulses(windows: Samples, fs_hz: float, *, segment_samples: int) -> P
     trust = ((rate - other).abs() < AGREEING_SHARE * other).float()
     shape = segments.shape[:2]
     breathing = breathing_trust = None
-    if windows.shape[-1] >= SHORTEST_FOR_BREATHING_S * fs_hz:
-        breathing = breathing_distribution(windows, pulse, fs_hz)
+    if recorded.shape[-1] >= SHORTEST_FOR_BREATHING_S * fs_hz:
+        breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
         entropy = torch.special.entr(breathing).sum(-1)
         breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
     return Pulses(
@@ -143,7 +144,7 @@ def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
     return 60 * frequency[candidate[strength.argmax(-1)]]
 
 
-def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Float[Tensor, "B K"]:
+def breathing_distribution(recorded: Samples, pulse: Samples, fs_hz: float) -> Float[Tensor, "B K"]:
     """How likely each breathing rate is, from what breathing does to the pulse.
 
     It moves the baseline, the crests, the amplitude and the intervals of the beats; the spectra of
@@ -157,8 +158,8 @@ def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Fl
     last = _last_beat(beats).clamp_min(0)
     series = torch.stack(
         [
-            band_pass(windows, fs_hz, BREATHING.slowest / 60, BREATHING.fastest / 60),
-            windows.gather(1, last),
+            band_pass(recorded, fs_hz, BREATHING.slowest / 60, BREATHING.fastest / 60),
+            recorded.gather(1, last),
             pulse.gather(1, last),
             _interval_s(beats, fs_hz).gather(1, last),
         ],
@@ -170,11 +171,11 @@ def breathing_distribution(windows: Samples, pulse: Samples, fs_hz: float) -> Fl
     spectrum = torch.fft.rfft(
         series * torch.hann_window(series.shape[-1], device=series.device), n=padded
     )
-    rates = BREATHING.rates(windows.device)
+    rates = BREATHING.rates(recorded.device)
     bins = (rates / 60 * step / fs_hz * padded).round().long()
     share = spectrum[..., bins].abs().square() * rates.sqrt() + 1e-6
     share = share / share.sum(-1, keepdim=True)
-    weights = torch.tensor(MODULATION_WEIGHTS, device=windows.device)
+    weights = torch.tensor(MODULATION_WEIGHTS, device=recorded.device)
     joint = torch.einsum("bmk,m->bk", share, weights).square()
     return joint / joint.sum(-1, keepdim=True)
 

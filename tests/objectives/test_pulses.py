@@ -7,6 +7,7 @@ import torch
 
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pulses import (
+    Pulses,
     beat_rate_bpm,
     breathing_distribution,
     find_beats,
@@ -34,6 +35,10 @@ def simulated(bpm: float, resp_bpm: float = 15, *, seconds: int = 60) -> torch.T
     return standardise(torch.from_numpy(recording.signal)[None])
 
 
+def measured(windows: torch.Tensor) -> Pulses:
+    return measure_pulses(windows, windows, FS_HZ, segment_samples=SEGMENT)
+
+
 def test_each_crest_is_found_once():
     at = torch.arange(1250) / FS_HZ
     pulse = torch.cos(2 * math.pi * 1.25 * at)[None]  # crests at 0, 0.8, 1.6, ... s
@@ -45,7 +50,7 @@ def test_each_crest_is_found_once():
 
 @pytest.mark.parametrize("bpm", [45, 72, 110, 150])
 def test_beats_and_spectrum_agree_on_the_rate_of_a_simulated_pulse(bpm: float):
-    pulses = measure_pulses(simulated(bpm), FS_HZ, segment_samples=SEGMENT)
+    pulses = measured(simulated(bpm))
 
     assert pulses.rate_bpm.mean().item() == pytest.approx(
         bpm, rel=0.08
@@ -77,13 +82,13 @@ def test_a_missed_beat_does_not_change_the_rate():
 def test_noise_is_measured_without_being_trusted():
     noise = torch.randn(40, 1250, generator=torch.Generator().manual_seed(0))
 
-    pulses = measure_pulses(standardise(noise), FS_HZ, segment_samples=SEGMENT)
+    pulses = measured(standardise(noise))
 
     assert pulses.trust.mean() < 0.4
 
 
 def test_a_flat_window_is_measured_without_being_trusted():
-    pulses = measure_pulses(torch.zeros(1, 7500), FS_HZ, segment_samples=SEGMENT)
+    pulses = measured(torch.zeros(1, 7500))
 
     assert pulses.trust.sum() == 0
     assert pulses.breathing is not None
@@ -94,7 +99,7 @@ def test_a_flat_window_is_measured_without_being_trusted():
 def test_the_breathing_of_a_simulated_recording_is_found(resp_bpm: float):
     window = simulated(75, resp_bpm)
 
-    pulses = measure_pulses(window, FS_HZ, segment_samples=SEGMENT)
+    pulses = measured(window)
 
     assert pulses.breathing is not None
     likeliest = BREATHING.rates()[pulses.breathing[0].argmax()]
@@ -110,7 +115,7 @@ def test_a_distribution_over_breathing_rates_sums_to_one_even_without_a_pulse():
 
 
 def test_breathing_is_not_measured_in_windows_too_short_for_it():
-    pulses = measure_pulses(simulated(75, seconds=20), FS_HZ, segment_samples=SEGMENT)
+    pulses = measured(simulated(75, seconds=20))
 
     assert pulses.breathing is None
 
