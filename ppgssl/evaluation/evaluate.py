@@ -180,6 +180,7 @@ def _probe(
         label=target.name,
         task=target.task,
         classes=target.classes,
+        left_out=target.left_out,
         windows=len(target.rows),
         subjects=len(np.unique(target.subjects)),
         folds=_fold_sizes(target),

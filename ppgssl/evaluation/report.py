@@ -98,9 +98,11 @@ def _encoder_fact(name: str, facts: EncoderFacts) -> str:
 
 def _label_section(report: LabelReport) -> str:
     kind = f"one of {', '.join(report.classes)}" if report.classes else "a number"
+    alone = f" Left out, as a single person has it: {', '.join(report.left_out)}."
     parts = [
         f"## {report.label}",
-        f"{report.windows} windows of {report.subjects} people, {len(report.folds)} folds; {kind}.",
+        f"{report.windows} windows of {report.subjects} people, {len(report.folds)} folds; {kind}."
+        f"{alone if report.left_out else ''}",
         _score_table(report),
     ]
     if report.label_efficiency:

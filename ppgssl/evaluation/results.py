@@ -93,6 +93,7 @@ class LabelReport:
 
     Attributes:
         scores: Representation → metric → score.
+        left_out: Classes that a single person has, whose windows are not evaluated.
         comparison: The encoder beside the best of the others.
         over_mean: The encoder beside predicting the mean, which needs no signal.
     """
@@ -100,6 +101,7 @@ class LabelReport:
     label: str
     task: Literal["classification", "regression"]
     classes: tuple[str, ...]
+    left_out: tuple[str, ...]
     windows: int
     subjects: int
     folds: list[FoldSize]

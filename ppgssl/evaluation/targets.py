@@ -36,6 +36,8 @@ class Target:
         values: (M,) numbers in the label's unit, or class numbers.
         classes: Names of the classes; none for a number.
         subjects: (M,) their subjects.
+        left_out: Classes that a single person has: they cannot be both learnt and tested. Their
+            windows are not among the rows.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Target:
     values: Float[np.ndarray, " M"] | Int[np.ndarray, " M"]
     classes: tuple[str, ...]
     subjects: np.ndarray
+    left_out: tuple[str, ...] = ()
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -99,7 +102,7 @@ def _obstacle(data: LabelledWindows, name: str) -> str | None:
         return "it has the same value everywhere"
     if _is_text(values) and num_values > MOST_CLASSES:
         return f"it is text with {num_values} values, at most {MOST_CLASSES} are classes"
-    if _is_classified(values[known]) and _num_shared(values[known], data.subjects[known]) < 2:
+    if _is_classified(values[known]) and len(_shared(values[known], data.subjects[known])) < 2:
         return "fewer than two of its values occur in more than one subject"
     return None
 
@@ -108,20 +111,29 @@ def _make_target(data: LabelledWindows, name: str) -> Target:
     """Text and numbers of two values (such as 0 and 1) are classes; other numbers are numbers."""
     rows = np.flatnonzero(_known(data.labels[name]))
     values, subjects = data.labels[name][rows], data.subjects[rows]
-    distinct, class_of = np.unique(values, return_inverse=True)
     if not _is_classified(values):
         return Target(name, rows, values, (), subjects)
-    classes = tuple(str(value) if _is_text(values) else f"{value:g}" for value in distinct)
-    return Target(name, rows, class_of, classes, subjects)
+    shared = _shared(values, subjects)
+    lonely = np.setdiff1d(values, shared)
+    kept = np.isin(values, shared)
+    class_of = np.searchsorted(shared, values[kept])
+    return Target(
+        name, rows[kept], class_of, _class_names(shared), subjects[kept], _class_names(lonely)
+    )
+
+
+def _class_names(values: np.ndarray) -> tuple[str, ...]:
+    return tuple(str(value) if _is_text(values) else f"{value:g}" for value in values)
 
 
 def _is_classified(known_values: np.ndarray) -> bool:
     return _is_text(known_values) or len(np.unique(known_values)) == 2
 
 
-def _num_shared(values: np.ndarray, subjects: np.ndarray) -> int:
-    """Number of values that two subjects or more have: others cannot be learnt and tested."""
-    return sum(len(np.unique(subjects[values == value])) > 1 for value in np.unique(values))
+def _shared(values: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    """The values, sorted, that two subjects or more have."""
+    distinct = np.unique(values)
+    return distinct[[len(np.unique(subjects[values == value])) > 1 for value in distinct]]
 
 
 def _is_text(values: np.ndarray) -> bool:

@@ -169,6 +169,21 @@ def test_labels_of_two_values_are_classified(encoder_folder, windows, values):
     assert report.classes in {("0", "1"), ("no", "yes")}
 
 
+def test_a_class_of_a_single_person_is_left_out_and_the_mean_then_knows_nothing(
+    encoder_folder, windows
+):
+    people = np.unique(windows.subjects)
+    ward_of = dict(zip(people, ["ccu"] * 3 + ["micu"] * 4 + ["sicu"], strict=True))
+    ward = np.array([ward_of[person] for person in windows.subjects])
+    data = replace(windows, labels={"ward": ward})
+
+    (report,) = evaluate(load_encoder(encoder_folder), data, quickly()).labels
+
+    assert (report.classes, report.left_out) == (("ccu", "micu"), ("sicu",))
+    assert (report.windows, report.subjects) == (84, 7)
+    assert report.scores["mean"]["auroc"].value == pytest.approx(0.5)
+
+
 def test_a_name_that_has_a_meaning_is_refused_for_an_encoder_beside(encoder_folder, windows):
     encoder = load_encoder(encoder_folder)
 

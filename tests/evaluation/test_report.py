@@ -30,6 +30,7 @@ HEART_RATE = LabelReport(
     label="hr_bpm",
     task="regression",
     classes=(),
+    left_out=(),
     windows=40,
     subjects=8,
     folds=[FoldSize(6, 30, 2, 10)] * 4,
@@ -52,6 +53,7 @@ RHYTHM = replace(
     label="rhythm",
     task="classification",
     classes=("af", "sinus"),
+    left_out=("ectopic",),
     scores={name: {"auroc": GOOD, "balanced_accuracy": BAD} for name in ("encoder", "mean")},
     comparison=Comparison("mean", "auroc", Score(0.0, -0.1, 0.1), "no clear difference"),
     label_efficiency=[],
@@ -130,6 +132,7 @@ def test_the_markdown_names_data_encoders_scores_and_what_is_missing():
     assert "| encoder | 1.5 (1.2 to 1.9) | 0.9 (0.8 to 0.95) |" in text
     assert "| 1 % (1 person) | 1.5 (1.2 to 1.9) | 4 (3 to 5) |" in text
     assert "| inverted | 4 (3 to 5), 2.67 x |" in text
+    assert "one of af, sinus. Left out, as a single person has it: ectopic." in text
     assert "![scores](scores.png)" in text
 
 
