@@ -77,7 +77,8 @@ def test_recordings_are_cut_into_windows_with_their_labels(windows):
 
 def test_every_representation_is_scored_on_the_same_windows(evaluation):
     heart_rate, pace = evaluation.labels
-    probed = {"encoder", "twin", "log_spectrum", "untrained", "mean"}
+    untrained = {"untrained", "untrained_calibrated"}
+    probed = {"encoder", "twin", "log_spectrum", "mean"} | untrained
 
     assert set(heart_rate.scores) >= probed | {"spectral_peak", "autocorrelation"}
     assert set(pace.scores) >= probed

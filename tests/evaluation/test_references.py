@@ -12,6 +12,7 @@ from ppgssl.evaluation.references import (
     untrained_embeddings,
 )
 from ppgssl.inference.encoder import PpgEncoder, load_encoder
+from ppgssl.models.encoder import Encoder, standardise
 
 FS_HZ = 125.0
 
@@ -35,7 +36,7 @@ def without_neurokit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_reference_has_a_finite_row_for_every_window(encoder):
     found = reference_features(pulses(12), FS_HZ, encoder=encoder, seed=0)
 
-    assert set(found) >= {"log_spectrum", "untrained"}
+    assert set(found) >= {"log_spectrum", "untrained", "untrained_calibrated"}
     assert found["untrained"].shape == (12, 512)
     assert all(len(rows) == 12 and np.isfinite(rows).all() for rows in found.values())
 
@@ -52,18 +53,19 @@ def test_without_neurokit_its_key_is_absent_and_the_remedy_is_named(encoder, mon
 
     found = reference_features(pulses(3), FS_HZ, encoder=encoder, seed=0)
 
-    assert set(found) == {"log_spectrum", "untrained"}
+    assert set(found) == {"log_spectrum", "untrained", "untrained_calibrated"}
     assert missing_references()[0].startswith("neurokit: ")
     assert "pip install 'ppgssl[neurokit]'" in missing_references()[0]
 
 
-def test_untrained_embeddings_depend_on_their_seed_and_not_on_the_callers(encoder):
+@pytest.mark.parametrize("name", ["untrained", "untrained_calibrated"])
+def test_untrained_embeddings_depend_on_their_seed_and_not_on_the_callers(encoder, name):
     windows = pulses(6)
 
-    first = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=1)
+    first = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=1)[name]
     torch.manual_seed(99)
-    again = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=1)
-    other = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=2)
+    again = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=1)[name]
+    other = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=2)[name]
 
     np.testing.assert_array_equal(again, first)
     assert not np.allclose(other, first, atol=1e-3)
@@ -79,13 +81,31 @@ def test_untrained_embeddings_leave_the_encoder_and_the_random_numbers_alone(enc
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_an_untrained_embedding_does_not_depend_on_the_other_windows(encoder):
+def test_an_uncalibrated_embedding_does_not_depend_on_the_other_windows(encoder):
     windows = pulses(8)
 
     together = untrained_embeddings(windows, FS_HZ, encoder=encoder, seed=0)
     alone = untrained_embeddings(windows[:2], FS_HZ, encoder=encoder, seed=0)
 
-    np.testing.assert_allclose(alone, together[:2], atol=1e-5)
+    np.testing.assert_allclose(alone["untrained"], together["untrained"][:2], atol=1e-5)
+    assert not np.allclose(
+        alone["untrained_calibrated"], together["untrained_calibrated"][:2], atol=1e-3
+    )
+
+
+def test_calibration_takes_the_statistics_of_evenly_drawn_windows(encoder, monkeypatch):
+    monkeypatch.setattr(references, "BATCH_SAMPLES", 3 * 1250)
+    network = Encoder(encoder.info.architecture, encoder.info.segment_tokens)
+    windows = pulses(7)
+
+    references._calibrate(network, windows)
+
+    with torch.no_grad():
+        drawn = standardise(torch.from_numpy(windows[[0, 3, 6]]))
+        filtered = network.stem[0](drawn[:, None])
+    norm = network.stem[1]
+    torch.testing.assert_close(norm.running_mean, filtered.mean(dim=(0, 2)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(norm.running_var, filtered.var(dim=(0, 2)), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("label", ["hr_bpm", "pulse_bpm", "device_hr_bpm"])
