@@ -20,6 +20,8 @@ DPI = 110
 COLUMNS = 3
 PANEL_INCHES = (4.6, 3.4)
 CHANCE_AUROC = 0.5
+CHANCE_LINE: Any = {"color": "#6b7280", "linewidth": 1, "linestyle": ":"}
+SIDE_BY_SIDE = 1.05  # between neighbours on a logarithmic axis
 MOST_POINTS = 3000  # of a scatter: more hide each other
 
 ENCODER_COLOUR = "#c2410c"
@@ -73,19 +75,24 @@ def _draw_scores(axes: Axes, report: LabelReport) -> None:
     axes.get_yticklabels()[ordered.index(ENCODER)].set_fontweight("bold")
     axes.invert_yaxis()
     if metric == "auroc":
-        axes.axvline(CHANCE_AUROC, color="#6b7280", linewidth=1, linestyle=":")
+        axes.axvline(CHANCE_AUROC, **CHANCE_LINE)
     axes.set_xlabel(f"{METRIC_NAMES[metric]}, 95 % interval", fontsize=9)
     axes.grid(axis="x", alpha=0.25)
 
 
 def _draw_efficiency(axes: Axes, report: LabelReport) -> None:
-    """Score over the number of people; levels of as many people are one point."""
+    """Score over the number of people; levels of as many people are one point.
+
+    Representations stand side by side, or their intervals would hide each other.
+    """
     points = report.label_efficiency
-    for name in dict.fromkeys(point.representation for point in points):
+    names = list(dict.fromkeys(point.representation for point in points))
+    for place, name in enumerate(names):
         own = {point.people: point.score for point in points if point.representation == name}
         reach = np.hstack([_reach(found) for found in own.values()])
         values = [found.value for found in own.values()]
-        axes.errorbar(list(own), values, yerr=reach, fmt="o-", label=name, **_style(name))
+        at = np.array(list(own)) * SIDE_BY_SIDE ** (place - (len(names) - 1) / 2)
+        axes.errorbar(at, values, yerr=reach, fmt="o-", label=name, **_style(name))
     people = sorted({point.people for point in points})
     axes.set_xscale("log")
     axes.minorticks_off()
@@ -93,7 +100,9 @@ def _draw_efficiency(axes: Axes, report: LabelReport) -> None:
     axes.set_xlabel("people to learn from", fontsize=9)
     axes.set_ylabel(METRIC_NAMES[points[0].metric], fontsize=9)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
+    if points[0].metric == "auroc":
+        axes.axhline(CHANCE_AUROC, **CHANCE_LINE)
+    _add_legend(axes, len(names))
 
 
 def _draw_robustness(axes: Axes, report: LabelReport) -> None:
@@ -116,9 +125,7 @@ def _draw_robustness(axes: Axes, report: LabelReport) -> None:
     axes.set_yticks(range(len(conditions)), conditions)
     axes.invert_yaxis()
     axes.set_xlabel(METRIC_NAMES[metric], fontsize=9)
-    axes.legend(
-        fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=len(names)
-    )
+    _add_legend(axes, len(names))
 
 
 def _draw_predictions(axes: Axes, report: LabelReport) -> None:
@@ -156,6 +163,13 @@ def _draw_confusion(axes: Axes, report: LabelReport) -> None:
     axes.set_yticks(range(count), report.classes)
     axes.set_xlabel("given by the encoder's probe", fontsize=9)
     axes.set_ylabel("true", fontsize=9)
+
+
+def _add_legend(axes: Axes, columns: int) -> None:
+    """Below the panel, where it hides nothing."""
+    axes.legend(
+        fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns
+    )
 
 
 def _reach(score: Score) -> np.ndarray:

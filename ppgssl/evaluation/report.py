@@ -28,7 +28,8 @@ The encoder is frozen. Each representation has a linear probe of its own (ridge 
 numbers, logistic regression for classes), fitted on the training folds and tested on people that it
 has not seen. All are tested on the same windows and the same folds. Behind each score stands its
 95 % interval: the bootstrap draws people, not windows. For the mean absolute error less is better,
-for all other scores more.
+for all other scores more. A correlation below 0 is what a probe gives that has read nothing: the
+mean of the others is high where those who are tested are low.
 """
 
 
