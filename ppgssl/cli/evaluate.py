@@ -1,5 +1,6 @@
 """`ppgssl evaluate`: what a frozen encoder is worth on labelled recordings."""
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,6 +52,11 @@ def evaluate_command(
     Example: ppgssl evaluate --encoder runs/demo --data bidmc.parquet --label hr_bpm --report out
     """
     with exit_codes(), tempfile.TemporaryDirectory(prefix="ppgssl-evaluate-") as scratch:
+        _check_finite("--window-seconds", window_seconds)
+        _check_finite("--hop-seconds", hop_seconds or window_seconds)
+        if report is not None:
+            _make_folder(report)
+
         from ppgssl.evaluation.evaluate import evaluate
         from ppgssl.evaluation.labelled import read_labelled
         from ppgssl.evaluation.settings import EvaluationSettings
@@ -86,6 +92,21 @@ def evaluate_command(
         print_json(result.to_json())
     else:
         _print(result)
+
+
+def _check_finite(option: str, seconds: float) -> None:
+    if not math.isfinite(seconds):
+        raise InputError(f"{option} expects a number of seconds, such as 10, got {seconds}")
+
+
+def _make_folder(folder: Path) -> None:
+    """Before anything is computed: a report that cannot be written is told at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--report expects a folder that can be written, got {folder}: {error.strerror}"
+        ) from error
 
 
 def _named(option: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from ppgssl.evaluation.label_efficiency import label_efficiency
 from ppgssl.evaluation.labelled import LabelledWindows
 from ppgssl.evaluation.probes import Probe, fit_folds, predict_held_out
 from ppgssl.evaluation.references import (
+    REFERENCE_NAMES,
     classical_estimates,
     missing_references,
     reference_features,
@@ -48,6 +49,7 @@ COMPARED_CLOSELY = (
     ENCODER,
     LOG_SPECTRUM,
 )  # under corruption, and with few people, where it has MEAN
+RESERVED_NAMES = frozenset({ENCODER, MEAN, *REFERENCE_NAMES})
 SMALLER_IS_BETTER = frozenset({"mae"})
 
 # Shares of the time that the stages before the probes take, as measured on BIDMC.
@@ -80,6 +82,7 @@ def evaluate(
             is taken.
     """
     settings = settings or EvaluationSettings()
+    _check_names(beside)
     usable = data.take(_embeddable(encoder, data))
     targets = choose_targets(usable, settings.labels)
     features, missing = _all_features(encoder, beside, usable, settings, progress)
@@ -98,6 +101,12 @@ def evaluate(
         missing=missing,
         labels=reports,
     )
+
+
+def _check_names(beside: Mapping[str, PpgEncoder]) -> None:
+    for name in beside:
+        if name in RESERVED_NAMES:
+            raise InputError(f"an encoder beside cannot be called {name!r}, which has a meaning")
 
 
 def _embeddable(encoder: PpgEncoder, data: LabelledWindows) -> np.ndarray:
@@ -124,8 +133,6 @@ def _all_features(
         references = {LOG_SPECTRUM: log_spectrum(data.signal, data.fs_hz)}
     references[MEAN] = np.zeros((len(data.signal), 1), dtype=np.float32)
     for name, other in beside.items():
-        if name in features or name in references:
-            raise InputError(f"an encoder beside cannot be called {name!r}, which has a meaning")
         features[name] = other.embed(data.signal, data.fs_hz).embedding
     return features | references, missing_references() if settings.references else []
 

@@ -34,6 +34,18 @@ HEART_RATE_ESTIMATES: dict[str, Estimate] = {
 }
 RESPIRATION_ESTIMATES: dict[str, Estimate] = {"modulation": respiration_rate_bpm}
 
+REFERENCE_NAMES = frozenset(
+    {
+        "log_spectrum",
+        "untrained",
+        "untrained_calibrated",
+        "neurokit",
+        *HEART_RATE_ESTIMATES,
+        *RESPIRATION_ESTIMATES,
+    }
+)
+"""Every name that a reference can have, whether or not there is one for the label at hand."""
+
 
 def reference_features(
     signal: Signals, fs_hz: float, *, encoder: PpgEncoder, seed: int

@@ -64,6 +64,9 @@ def test_another_encoder_is_held_beside_it(encoder_folder, recordings):
     [
         (("--beside", "nameless"), "--beside expects NAME=PATH"),
         (("--label", "mood"), "label 'mood' cannot be probed"),
+        (("--window-seconds", "inf"), "--window-seconds expects a number of seconds"),
+        (("--hop-seconds", "inf"), "--hop-seconds expects a number of seconds"),
+        (("--report", __file__), "--report expects a folder that can be written"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(

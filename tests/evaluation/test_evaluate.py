@@ -185,11 +185,12 @@ def test_a_class_of_a_single_person_is_left_out_and_the_mean_then_knows_nothing(
     assert report.scores["mean"]["auroc"].value == pytest.approx(0.5)
 
 
-def test_a_name_that_has_a_meaning_is_refused_for_an_encoder_beside(encoder_folder, windows):
+@pytest.mark.parametrize("name", ["encoder", "mean", "untrained", "neurokit", "spectral_peak"])
+def test_a_name_that_has_a_meaning_is_refused_for_an_encoder_beside(encoder_folder, windows, name):
     encoder = load_encoder(encoder_folder)
 
-    with pytest.raises(InputError, match="cannot be called 'mean'"):
-        evaluate(encoder, windows, quickly("hr_bpm"), beside={"mean": encoder})
+    with pytest.raises(InputError, match=f"cannot be called '{name}'"):
+        evaluate(encoder, windows, quickly("hr_bpm"), beside={name: encoder})
 
 
 @pytest.mark.parametrize(

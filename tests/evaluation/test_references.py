@@ -6,6 +6,7 @@ import torch
 
 from ppgssl.evaluation import features, references
 from ppgssl.evaluation.references import (
+    REFERENCE_NAMES,
     classical_estimates,
     missing_references,
     reference_features,
@@ -38,6 +39,7 @@ def test_every_reference_has_a_finite_row_for_every_window(encoder):
 
     assert set(found) >= {"log_spectrum", "untrained", "untrained_calibrated"}
     assert found["untrained"].shape == (12, 512)
+    assert set(found) <= REFERENCE_NAMES
     assert all(len(rows) == 12 and np.isfinite(rows).all() for rows in found.values())
 
 
