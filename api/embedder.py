@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
     from ppgssl.models.encoder_file import EncoderInfo
 
-UNTRAINED = "untrained"
-
 KEPT_ENCODERS = 4
 MAX_WAITING = 32  # requests; each holds its body in memory
 LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
@@ -106,7 +104,7 @@ class Embedder:
         return await self._on_thread(lambda: self._embed(model, windows, fs_hz))
 
     async def probe(self) -> Probe:
-        """Embed a made-up window: with the default encoder, the newest model, or a fresh network.
+        """Embed a made-up window with the default encoder.
 
         Raises:
             PpgsslError: It does not work.
@@ -114,16 +112,15 @@ class Embedder:
         """
         return await self._on_thread(self._probe)
 
-    def default_info(self) -> "EncoderInfo | None":
-        """What is known of the encoder that comes with ppgssl; None where none comes with it.
+    def default_info(self) -> "EncoderInfo":
+        """What is known of the encoder that comes with ppgssl.
 
         Raises:
             CheckpointError: It is damaged.
         """
-        from ppgssl.models.encoder_file import read_encoder
+        from ppgssl.models.encoder_file import read_info
 
-        folder = default_encoder_folder()
-        return read_encoder(folder)[1] if folder.is_dir() else None
+        return read_info(default_encoder_folder())
 
     def close(self) -> None:
         """Wait for the request that is being computed; drop those that wait."""
@@ -158,23 +155,13 @@ class Embedder:
 
     def _probe(self) -> Probe:
         began = time.perf_counter()
-        model, encoder = self._any_encoder()
+        encoder = self._find(DEFAULT_MODEL)
         seconds = np.arange(round(10 * encoder.info.fs_hz)) / encoder.info.fs_hz
         pulse = np.sin(2 * np.pi * 1.2 * seconds).astype(np.float32)  # 72 bpm
         (embedded,) = embed_windows(encoder, [pulse], None)
         if embedded.embedding is None or not np.isfinite(embedded.embedding).all():
-            raise CheckpointError(f"the encoder {model!r} does not embed: {embedded.fault}")
-        return Probe(model, time.perf_counter() - began)
-
-    def _any_encoder(self) -> "tuple[str, PpgEncoder]":
-        if default_encoder_folder().is_dir():
-            return DEFAULT_MODEL, self._find(DEFAULT_MODEL)
-        newest = self._store.models(limit=1).items
-        if newest:
-            return newest[0].job.id, self._find(newest[0].job.id)
-        if UNTRAINED not in self._encoders:
-            self._keep(UNTRAINED, build_untrained())
-        return UNTRAINED, self._encoders[UNTRAINED]
+            raise CheckpointError(f"the default encoder does not embed: {embedded.fault}")
+        return Probe(DEFAULT_MODEL, time.perf_counter() - began)
 
     def _find(self, model: str) -> "PpgEncoder":
         return use_newest(lambda: find_encoder(self._store, self._settings, model), self._load)
@@ -195,30 +182,6 @@ class Embedder:
         self._encoders[key] = encoder
         while len(self._encoders) > KEPT_ENCODERS:
             self._encoders.popitem(last=False)
-
-
-def build_untrained() -> "PpgEncoder":
-    """A freshly initialised small encoder, to prove that the path works before any training."""
-    import torch
-
-    from ppgssl.config import load_config
-    from ppgssl.inference.encoder import PpgEncoder
-    from ppgssl.models.autoencoder import build_autoencoder
-    from ppgssl.models.encoder_file import EncoderInfo
-
-    config = load_config("small")
-    encoder = build_autoencoder(config).encoder
-    info = EncoderInfo(
-        architecture=config.model,
-        segment_tokens=encoder.segment_tokens,
-        fs_hz=config.data.fs_hz,
-        window_samples=config.data.window_samples,
-        embedding_dim=config.model.latent_dim,
-        preprocessing={},
-        training={},
-        sha256="",
-    )
-    return PpgEncoder(encoder, info, torch.device("cpu"))
 
 
 def embed_windows(

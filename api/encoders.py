@@ -70,29 +70,14 @@ def find_encoder(store: JobStore, settings: Settings, model: str) -> FoundEncode
         CheckpointError: The checkpoint holds no encoder.
     """
     if model == DEFAULT_MODEL:
-        return FoundEncoder(find_default_encoder())
+        return FoundEncoder(default_encoder_folder())
     row = store.find_model(checked_name(model))
     folder = settings.artifact_root / row.folder
     return FoundEncoder(folder, weights_sha256(row), row.job_id, row.name)
 
 
-def find_default_encoder() -> Path:
-    """The folder of the encoder that comes with ppgssl.
-
-    Raises:
-        ModelNotFoundError: This version comes without one.
-    """
-    folder = default_encoder_folder()
-    if not folder.is_dir():
-        raise ModelNotFoundError(
-            f"no model is called {DEFAULT_MODEL!r}: this version comes without a trained "
-            "encoder; give an alias or the id of a job"
-        )
-    return folder
-
-
 def default_encoder_folder() -> Path:
-    """Where the encoder lies that comes with ppgssl, if this version comes with one."""
+    """Where the encoder lies that comes with ppgssl."""
     from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
 
     return DEFAULT_ENCODER_FOLDER

@@ -36,6 +36,10 @@ from ppgssl.training.validation import to_device
 
 SHORT, MINUTE, LONG = "10 s windows", "60 s windows every 30 s", "8-minute windows"
 CUTS = {SHORT: (10.0, None), MINUTE: (60.0, 30.0), LONG: (480.0, None)}
+PROBED = {
+    SHORT: EvaluationSettings(),
+    MINUTE: EvaluationSettings(labels=("resp_bpm", "hr_bpm"), robustness=False),
+}
 BATCH_SAMPLES = 120_000
 
 console = Console(stderr=True)
@@ -51,7 +55,7 @@ def main() -> None:
         figures: dict[str, Figures] = {}
         for run in options.runs:
             console.print(f"scoring {run}")
-            short, minute = (examine(run, data[name]) for name in (SHORT, MINUTE))
+            short, minute = (examine(run, data[name], how) for name, how in PROBED.items())
             figures[run.name] = figures_of(short, minute) | {
                 f"explained variance, {name}": reconstruct(run, data[name])
                 for name in (SHORT, LONG)
@@ -78,9 +82,9 @@ def cut(recordings: Path, scratch: Path, name: str) -> Dataset:
     return open_dataset(folder)
 
 
-def examine(run: Path, dataset: Dataset) -> Evaluation:
-    """Probes of every label, beside the references."""
-    return evaluate(load_encoder(run), collect(dataset), EvaluationSettings())
+def examine(run: Path, dataset: Dataset, settings: EvaluationSettings) -> Evaluation:
+    """Probes of a frozen encoder beside the references."""
+    return evaluate(load_encoder(run), collect(dataset), settings)
 
 
 def figures_of(short: Evaluation, minute: Evaluation) -> Figures:

@@ -27,8 +27,8 @@ JOB_PREFIX = "job_"
 def list_models(
     store: StoreDep, embedder: EmbedderDep, limit: Limit = 20, after: After = None
 ) -> PageRead[ModelRead]:
-    """Encoders that can embed: `default` where there is one, then jobs, newest first."""
-    first = [] if after is not None else default_model(embedder)
+    """Encoders that can embed: `default`, then those of jobs, newest first."""
+    first = [] if after is not None else [default_model(embedder)]
     try:
         page = store.models(after=None if after == DEFAULT_MODEL else after, limit=limit)
     except JobNotFoundError as error:
@@ -41,8 +41,8 @@ def list_models(
 @router.get("/{model}", responses=NOT_FOUND)
 def read_model(model: str, store: StoreDep, embedder: EmbedderDep) -> ModelRead:
     """The encoder that an alias or a job's id means now."""
-    if model == DEFAULT_MODEL and (found := default_model(embedder)):
-        return found[0]
+    if model == DEFAULT_MODEL:
+        return default_model(embedder)
     checkpoint = store.find_model(checked_name(model))
     return model_read(Model(store.get(checkpoint.job_id), checkpoint), store.aliases())
 
@@ -98,25 +98,21 @@ def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def default_model(embedder: Embedder) -> list[ModelRead]:
-    """The encoder that comes with ppgssl, if this version comes with one."""
+def default_model(embedder: Embedder) -> ModelRead:
+    """The encoder that comes with ppgssl."""
     info = embedder.default_info()
-    if info is None:
-        return []
-    return [
-        ModelRead(
-            id=DEFAULT_MODEL,
-            checkpoint=None,
-            aliases=[],
-            name=None,
-            dataset=None,
-            step=None,
-            epoch=None,
-            val_loss=None,
-            fs_hz=info.fs_hz,
-            window_samples=info.window_samples,
-            embedding_dim=info.embedding_dim,
-            sha256=info.sha256,
-            created_at=None,
-        )
-    ]
+    return ModelRead(
+        id=DEFAULT_MODEL,
+        checkpoint=None,
+        aliases=[],
+        name=None,
+        dataset=None,
+        step=None,
+        epoch=None,
+        val_loss=None,
+        fs_hz=info.fs_hz,
+        window_samples=info.window_samples,
+        embedding_dim=info.embedding_dim,
+        sha256=info.sha256,
+        created_at=None,
+    )

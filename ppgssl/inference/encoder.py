@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppgssl.errors import CheckpointError, WindowError
+from ppgssl.errors import WindowError
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.signal.quality import find_fault, signal_quality
@@ -120,9 +120,5 @@ def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
         CheckpointError: There is no encoder, or it is damaged.
     """
     path = DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)
-    if path == DEFAULT_ENCODER_FOLDER and not path.is_dir():
-        raise CheckpointError(
-            "this version comes without a default encoder; give the folder of a trained one"
-        )
     encoder, info = read_encoder(path)
     return PpgEncoder(encoder, info, torch.device(device))

@@ -47,7 +47,7 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
             other.
     """
     folder = _checkpoint_folder(path)
-    info = _read_info(folder / INFO_FILE)
+    info = read_info(folder)
     weights = _read_bytes(folder / WEIGHTS_FILE)
     found = hashlib.sha256(weights).hexdigest()
     if found != info.sha256:
@@ -76,7 +76,13 @@ def _checkpoint_folder(path: Path) -> Path:
     )
 
 
-def _read_info(path: Path) -> EncoderInfo:
+def read_info(folder: Path) -> EncoderInfo:
+    """What a checkpoint folder says of its encoder, without a look at the weights.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of an unknown version.
+    """
+    path = folder / INFO_FILE
     try:
         return EncoderInfo.model_validate_json(_read_bytes(path))
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Who may ask, how much, and whether the service is well: the key, the origin, the body's size."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -137,22 +138,19 @@ def test_another_websites_page_changes_nothing(service: Service):
 # ------------------------------------------------------------------------------------------ health
 
 
-def test_readiness_runs_an_embedding_and_says_with_what(service: Service, best_folder: Path):
-    untrained = service.http.get("/readyz").json()
-    job = service.trained(best_folder)
-    trained = service.http.get("/readyz").json()
+def test_readiness_runs_an_embedding_with_the_encoder_that_is_always_there(service: Service):
+    answer = service.http.get("/readyz").json()
 
-    assert untrained["status"] == "ready"
-    assert untrained["checks"]["embedding"]["model"] == "untrained"
-    assert trained["checks"]["embedding"]["model"] == job.id
+    assert answer["status"] == "ready"
+    assert answer["checks"]["embedding"]["model"] == "default"
 
 
-def test_a_service_whose_newest_encoder_is_damaged_is_not_ready(
-    service: Service, best_folder: Path
+def test_a_service_whose_own_encoder_is_damaged_is_not_ready(
+    service: Service, best_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    job = service.trained(best_folder)
-    (path,) = (service.settings.job_folder(job.id) / "steps").glob("*/encoder.json")
-    path.write_text("{}")
+    damaged = shutil.copytree(best_folder, tmp_path / "damaged")
+    (damaged / "encoder.json").write_text("{}")
+    monkeypatch.setattr("ppgssl.inference.encoder.DEFAULT_ENCODER_FOLDER", damaged)
 
     answer = service.http.get("/readyz")
 

@@ -223,7 +223,7 @@ def test_an_alias_needs_a_job_with_that_checkpoint(trained: Trained):
     assert put() == (422, "request_invalid")
 
 
-@pytest.mark.parametrize("model", ["nobody", "default", "job_00"])
+@pytest.mark.parametrize("model", ["nobody", "job_00"])
 def test_an_unknown_model_is_not_found(trained: Trained, model: str):
     assert problem_of(trained[0].http.get(f"/v1/models/{model}")) == (404, "model_not_found")
 

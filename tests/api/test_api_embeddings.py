@@ -275,7 +275,7 @@ def test_the_most_wanted_type_is_answered(trained: Trained):
     assert answer.headers["content-type"] == NPY
 
 
-@pytest.mark.parametrize("model", ["nobody", "job_0123", "../../etc", "a\x00b", "default", ""])
+@pytest.mark.parametrize("model", ["nobody", "job_0123", "../../etc", "a\x00b", ""])
 def test_an_unknown_model_is_refused(trained: Trained, model: str):
     service, _ = trained
 

@@ -74,7 +74,6 @@ def test_recordings_are_cut_into_the_encoder_s_windows(encoder_folder, tmp_path)
     [
         ("absent.npy", None, "absent.npy"),
         ("windows.npy", "nowhere", "no encoder in nowhere"),
-        ("windows.npy", "default", "without a default encoder"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_exit_code_2(
