@@ -199,9 +199,9 @@ class JobStore:
         return QueueFigures(jobs, 0.0 if oldest is None else (now - oldest).total_seconds())
 
     def ping(self) -> None:
-        """Ask the database for anything; raises what SQLAlchemy raises where it is away."""
+        """Ask for any job; raises what SQLAlchemy raises where the database or its table is away."""
         with self._read() as session:
-            session.execute(text("SELECT 1"))
+            session.execute(select(Job.id).limit(1))
 
     # -------------------------------------------------------- asked by the API: what happened
 

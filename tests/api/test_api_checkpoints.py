@@ -189,6 +189,7 @@ def test_an_alias_moves_from_one_encoder_to_another(service: Service, best_folde
     assert service.http.get("/v1/models/production").json()["id"] == new.id
     listed = service.http.get("/v1/models").json()["data"]
     assert [(model["id"], model["aliases"]) for model in listed] == [
+        ("default", []),
         (new.id, ["production"]),
         (old.id, []),
     ]

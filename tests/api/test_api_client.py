@@ -148,10 +148,11 @@ def test_models_aliases_checkpoints_and_datasets_are_listed(trained: Trained):
     (service.settings.data_root / "broken" / "dataset.json").write_text("{")
     with Client(service.url) as client:
         client.set_alias("production", job_id)
-        (model,) = client.models()
+        default, model = client.models()
         (checkpoint,) = client.checkpoints(job_id)
         broken, made = client.datasets()
 
+    assert (default.id, default.aliases) == ("default", [])
     assert (model.id, model.aliases, model.embedding_dim) == (job_id, ["production"], 512)
     assert checkpoint.name == "best"
     assert (made.counts["train"], made.window_samples) == (2, 1250)

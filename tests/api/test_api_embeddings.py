@@ -123,7 +123,7 @@ def test_another_rate_is_resampled_to_the_encoders(trained: Trained):
 
 def test_the_answer_says_which_encoder_was_used(trained: Trained):
     service, job_id = trained
-    (model,) = service.http.get("/v1/models").json()["data"]
+    model = service.http.get(f"/v1/models/{job_id}").json()
 
     answer = post_json(trained, [pulse().tolist()])
 
