@@ -74,11 +74,10 @@ class ModelConfig(Section):
     num_blocks: int = Field(default=4, ge=1, le=8, description="Residual blocks, each of stride 2.")
     base_filters: int = Field(default=32, ge=1, description="Channels after the stem.")
     max_filters: int = Field(default=512, ge=1, description="Channels never exceed this.")
-    slow_filters: int = Field(
-        default=128,
-        ge=0,
-        description="Filters over 16 s of baseline and amplitude, which breathing moves and which "
-        "the residual blocks are too short to see; 0 as the reference draws it.",
+    spectral_path: bool = Field(
+        default=True,
+        description="Give every token the spectra of the seconds around it: 10 s of pulse, 32 s of "
+        "baseline and amplitude, which breathing moves. false as the reference draws it.",
     )
     context_dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         default=(1, 2, 4),
@@ -156,17 +155,17 @@ class ObjectiveConfig(Section):
         default=0.3, ge=0, description="Predict the clean segment's log spectrum."
     )
     pulse_rate_weight: float = Field(
-        default=2.0, ge=0, description="Predict the pulse rate that the clean segment shows."
+        default=1.0, ge=0, description="Predict the pulse rate that the clean segment shows."
     )
     breathing_weight: float = Field(
-        default=3.0, ge=0, description="Predict the breathing rate that the clean window shows."
+        default=2.0, ge=0, description="Predict the breathing rate that the clean window shows."
     )
     nearby_weight: float = Field(
         default=0.1, ge=0, description="Tell pieces of one window from those of others."
     )
     nearby_temperature: float = Field(default=0.1, gt=0)
     decorrelation_weight: float = Field(
-        default=0.08, ge=0, description="Let the embedding's dimensions vary and differ."
+        default=0.3, ge=0, description="Let the embedding's dimensions vary and differ."
     )
 
 

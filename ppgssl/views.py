@@ -22,7 +22,7 @@ from ppgssl.models.encoder import standardise
 Windows = Float[Tensor, "B C T"]
 PerView = Float[Tensor, " B"]
 
-SHORTEST_TO_BREATHE_S = 30.0
+SHORTEST_TO_BREATHE_S = 15.0  # two breaths, mostly
 BREATHING_BPM = (6.0, 36.0)
 BREATHING_BASELINE = (0.02, 0.5)  # standard deviations; drawn evenly on a logarithmic scale
 BREATHING_RATE_CHANGE = (0.0, 0.06)  # of the heart rate

@@ -144,7 +144,7 @@ def test_breathing_that_is_played_faster_is_named_at_the_faster_rate():
 
 
 def test_short_windows_do_not_breathe():
-    (views,) = views_of(pulse(seconds=20), breathing_prob=1.0)
+    (views,) = views_of(pulse(seconds=10), breathing_prob=1.0)
 
     assert views.breathing_bpm.isnan().all()
 

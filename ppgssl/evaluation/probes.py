@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 FOLDS = 5
-RIDGE_PENALTIES = np.logspace(0, 5, 6)
+RIDGE_PENALTIES = np.logspace(0, 7, 8)
 LOGISTIC_STRENGTH = 0.01
 CONSTANT = 1e-12  # a feature that spreads less is not scaled
 

@@ -96,7 +96,7 @@ def untrained_embeddings(
     info = encoder.info
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Encoder(info.architecture, info.segment_tokens)
+        network = Encoder(info.architecture, info.segment_tokens, info.fs_hz)
     samples = resample(signal.astype(np.float32, copy=False), fs_hz, info.fs_hz)
     untrained = PpgEncoder(network, info, encoder.device).embed(samples).embedding
     _calibrate(network, samples)

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Engine, and_, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -199,7 +199,7 @@ class JobStore:
         return QueueFigures(jobs, 0.0 if oldest is None else (now - oldest).total_seconds())
 
     def ping(self) -> None:
-        """Ask for any job; raises what SQLAlchemy raises where the database or its table is away."""
+        """Ask for any job; raises what SQLAlchemy raises where database or table is away."""
         with self._read() as session:
             session.execute(select(Job.id).limit(1))
 

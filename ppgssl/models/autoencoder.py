@@ -52,7 +52,8 @@ def build_autoencoder(config: Config) -> Autoencoder:
     """An untrained model; weights come from torch's global generator."""
     model, tokens = config.model, segment_tokens(config)
     pose = nn.Conv1d(model.channels[-1], model.pose_channels, 1) if model.pose_channels else None
-    return Autoencoder(Encoder(model, tokens), Decoder(model, tokens), pose)
+    encoder = Encoder(model, tokens, config.data.fs_hz)
+    return Autoencoder(encoder, Decoder(model, tokens), pose)
 
 
 def segment_tokens(config: Config) -> int | None:

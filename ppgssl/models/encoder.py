@@ -17,18 +17,15 @@ import itertools
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ppgssl.config import ModelConfig
 from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
+from ppgssl.models.shared_directions import SharedDirections
+from ppgssl.models.spectral_path import SpectralPath
 
 Windows = Float[Tensor, "B C T"]
 
 STANDARD_DEVIATION_FLOOR = 1e-6
-SLOW_TOKENS = 3  # whose samples make one measurement of the slow path: 0.8 s, about a beat
-SLOW_KERNEL = 63  # tokens: 16 s
-BREATHING_CYCLES = (0.02, 0.18)  # per token: 5 to 42 breaths/min at the default rate and stride
-DEVIATION_FLOOR = 1e-3
 CONTEXT_KERNEL = 15  # tokens: 4 s at the default stride and rate
 
 
@@ -87,57 +84,6 @@ class ContextLayer(nn.Module):
         return tokens + self.body(tokens)
 
 
-class SlowPath(nn.Module):
-    """Baseline and amplitude of each token's samples, through filters of many seconds."""
-
-    def __init__(self, in_channels: int, stride: int, filters: int, channels: int) -> None:
-        super().__init__()
-        self.stride = stride
-        inputs = 2 * in_channels
-        over_seconds = nn.Conv1d(inputs, filters, SLOW_KERNEL, padding=SLOW_KERNEL // 2, bias=False)
-        with torch.no_grad():
-            over_seconds.weight.copy_(sine_filters(filters, inputs))
-        self.body = nn.Sequential(
-            over_seconds,
-            nn.BatchNorm1d(filters),
-            nn.ReLU(inplace=True),
-            nn.Conv1d(filters, channels, 1, bias=False),
-            nn.BatchNorm1d(channels),
-        )
-
-    def forward(self, windows: Windows) -> Float[Tensor, "B D N"]:
-        """One vector per token, N = ceil(T / stride)."""
-        return self.body(torch.cat(self.measure(windows), dim=1))
-
-    def measure(self, windows: Windows) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
-        """Mean and deviation of the samples around each token."""
-        missing = -windows.shape[-1] % self.stride
-        padded = F.pad(windows, (0, missing))
-        around = SLOW_TOKENS * self.stride
-        mean, square = (
-            F.avg_pool1d(x, around, self.stride, around // 2 - self.stride // 2)
-            for x in (padded, padded.square())
-        )
-        return mean, (square - mean.square()).clamp_min(DEVIATION_FLOOR**2).sqrt()
-
-
-def sine_filters(filters: int, inputs: int) -> Float[Tensor, "{filters} {inputs} K"]:
-    """Sines of breathing's frequencies under a Hann window, each of one input, in four phases.
-
-    What the filters start from: after the ReLU, the mean over time of the phases together is the
-    amplitude at a frequency, so that a rate can be read before any filter has learnt.
-    """
-    number = torch.arange(filters)
-    phase = number % 4 * torch.pi / 2
-    low, high = BREATHING_CYCLES
-    cycles = low + (high - low) * (number // 4 // inputs * 4 * inputs / max(filters, 1))
-    at = torch.arange(SLOW_KERNEL) - SLOW_KERNEL // 2
-    sines = torch.sin(2 * torch.pi * cycles[:, None] * at + phase[:, None])
-    sines = sines * torch.hann_window(SLOW_KERNEL, periodic=False) / SLOW_KERNEL**0.5
-    chosen = F.one_hot(number // 4 % inputs, inputs)
-    return chosen[:, :, None] * sines[:, None]
-
-
 class Encoder(nn.Module):
     """Windows (B, C, T) to embeddings (B, D), for any T of at least one token.
 
@@ -145,14 +91,15 @@ class Encoder(nn.Module):
         config: Shape of the network.
         segment_tokens: Tokens per segment (K). None pools the whole window at once, which only
             mean pooling can do.
+        fs_hz: Rate of the windows.
 
     Source:
         The reference architecture: Conv1d(k7, s2), residual blocks of stride 2, global pooling,
-        MLP 512 → 768 → 512; context, positional pooling, segments and doing without the MLP are
-        ours (docs/architecture.md).
+        MLP 512 → 768 → 512; spectra, context, positional pooling, segments and doing without
+        the MLP are ours (docs/architecture.md).
     """
 
-    def __init__(self, config: ModelConfig, segment_tokens: int | None) -> None:
+    def __init__(self, config: ModelConfig, segment_tokens: int | None, fs_hz: float) -> None:
         super().__init__()
         channels = config.channels
         self.stride = config.stride
@@ -163,7 +110,7 @@ class Encoder(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
-        self.slow = build_slow_path(config)
+        self.spectral = build_spectral_path(config, fs_hz)
         self.context = build_context(config)
         self.pool = build_pool(config, segment_tokens)
         self.project = build_head(config)
@@ -180,7 +127,7 @@ class Encoder(nn.Module):
         self, windows: Windows, tokens: Float[Tensor, "B E N"]
     ) -> Float[Tensor, "B S D"]:
         """One vector per segment of windows whose trunk tokens are there already."""
-        seen = tokens + self.slow(windows) if self.slow is not None else tokens
+        seen = tokens if self.spectral is None else tokens + self.spectral(windows)
         return self.project(self.pool(self.context(seen)))
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
@@ -198,11 +145,11 @@ class Encoder(nn.Module):
         return torch.einsum("bsd,s->bd", segments, weight.to(segments.dtype))
 
 
-def build_slow_path(config: ModelConfig) -> SlowPath | None:
+def build_spectral_path(config: ModelConfig, fs_hz: float) -> SpectralPath | None:
     """The path that the config asks for."""
-    if not config.slow_filters:
+    if not config.spectral_path:
         return None
-    return SlowPath(config.in_channels, config.stride, config.slow_filters, config.channels[-1])
+    return SpectralPath(config.in_channels, config.stride, fs_hz, config.channels[-1])
 
 
 def build_context(config: ModelConfig) -> nn.Sequential:
@@ -223,9 +170,9 @@ def build_head(config: ModelConfig) -> nn.Module:
             nn.ReLU(inplace=True),
             nn.Linear(config.bottleneck_dim, config.latent_dim),
         )
-    if channels == config.latent_dim:
-        return nn.Identity()
-    return nn.Linear(channels, config.latent_dim)
+    width = config.latent_dim
+    widen = nn.Identity() if channels == width else nn.Linear(channels, width)
+    return nn.Sequential(widen, SharedDirections(width))
 
 
 def build_pool(config: ModelConfig, segment_tokens: int | None) -> MeanPool | PositionalPool:

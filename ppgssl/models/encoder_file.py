@@ -55,7 +55,7 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
             f"{folder / WEIGHTS_FILE} is damaged or of another run: its sha256 is {found[:12]}…, "
             f"{INFO_FILE} says {info.sha256[:12]}…; download the checkpoint again"
         )
-    encoder = Encoder(info.architecture, info.segment_tokens)
+    encoder = Encoder(info.architecture, info.segment_tokens, info.fs_hz)
     try:
         encoder.load_state_dict(load_tensors(weights))
     except (SafetensorError, RuntimeError) as error:

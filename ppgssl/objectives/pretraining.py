@@ -2,7 +2,7 @@
 
     views ──► model ──► output ─────────► reconstruction of the denoised window
                     └─► segment vectors ─► spectrum, pulse rate, decorrelation
-                    └─► embedding ───────► breathing (long windows), nearby contrast (pieces)
+                    └─► embedding ───────► breathing, nearby contrast (pieces)
 
 Only the encoder is kept. Nothing here draws random numbers.
 """
@@ -23,7 +23,7 @@ from ppgssl.objectives.pulses import (
     measure_pulses,
     split_samples,
 )
-from ppgssl.objectives.rates import BREATHING, PULSE, RatePrediction
+from ppgssl.objectives.rates import BREATHING, PULSE, rate_distance, without_rates
 from ppgssl.objectives.reconstruction import reconstruction_terms
 from ppgssl.objectives.spectrum import SpectrumPrediction
 from ppgssl.objectives.terms import LossTerms
@@ -37,8 +37,6 @@ class Heads(nn.Module):
         super().__init__()
         width, fs_hz = config.model.latent_dim, config.data.fs_hz
         self.spectrum = SpectrumPrediction(width, fs_hz)
-        self.pulse_rate = RatePrediction(width, PULSE)
-        self.breathing = RatePrediction(width, BREATHING)
         self.nearby = NearbyContrast(width, temperature=config.objective.nearby_temperature)
 
 
@@ -84,16 +82,15 @@ class PretrainingObjective(nn.Module):
                 clean, views.recorded[:, 0], self.fs_hz, segment_samples=segment_samples
             )
             if weights.pulse_rate_weight:
-                target = PULSE.around(pulses.rate_bpm.flatten())
-                trust = pulses.trust.flatten()
-                terms["pulse_rate"] = self.heads.pulse_rate(vectors, target, trust)
-            if weights.breathing_weight and pulses.breathing is not None:
-                target, trust = _breathing_target(pulses, views)
-                terms["breathing"] = self.heads.breathing(code.embedding, target, trust)
+                rate_bpm, trust = pulses.rate_bpm.flatten(), pulses.trust.flatten()
+                terms["pulse_rate"] = rate_distance(vectors, rate_bpm, trust, PULSE)
+            if weights.breathing_weight:
+                rate_bpm, trust = _breathing_target(pulses, views)
+                terms["breathing"] = rate_distance(code.embedding, rate_bpm, trust, BREATHING)
         if weights.nearby_weight and len(views) > views.num_windows > 1:
             terms["nearby"] = self.heads.nearby(code.embedding, views.origin)
         if weights.decorrelation_weight:
-            terms["decorrelation"] = decorrelation(vectors)
+            terms["decorrelation"] = decorrelation(without_rates(vectors))
         return terms
 
     def _segment_samples(self, window_samples: int) -> int:
@@ -103,11 +100,10 @@ class PretrainingObjective(nn.Module):
 
 def _breathing_target(
     pulses: Pulses, views: Views
-) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
-    """What was measured, or what was imposed, which is sure."""
-    assert pulses.breathing is not None
-    assert pulses.breathing_trust is not None
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+    """Rate and trust: what was measured, or what was imposed, which is sure."""
     imposed = views.breathing_bpm.isfinite()
-    known = BREATHING.around(views.breathing_bpm)
-    target = torch.where(imposed[:, None], known, pulses.breathing)
-    return target, torch.where(imposed, 1.0, pulses.breathing_trust)
+    return (
+        torch.where(imposed, views.breathing_bpm, pulses.breathing_bpm),
+        torch.where(imposed, 1.0, pulses.breathing_trust),
+    )

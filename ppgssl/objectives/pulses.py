@@ -29,8 +29,8 @@ REFRACTORY_S = 0.3  # 200 bpm
 OUTLYING_INTERVAL = 0.3  # share of the median interval; further ones are missed or false beats
 AGREEING_SHARE = 0.08  # two estimates of the rate that differ by less than this are trusted
 SERIES_HZ = 4.0  # of the breathing's modulations
-MODULATION_WEIGHTS = (1.0, 1.0, 0.7, 0.5)  # baseline, crest, amplitude, interval
-SURE_ENTROPY, LOST_ENTROPY = 1.5, 3.2  # nats; of 71 breathing rates: trusted fully, not at all
+NARROWNESS = 3.0  # per nat: how much less a modulation counts that names many rates
+SURE_ENTROPY, LOST_ENTROPY = 1.4, 2.8  # nats; of 71 breathing rates: trusted fully, not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,15 @@ class Pulses:
 
     Attributes:
         rate_bpm: (B, S) pulse rate of each segment, beats per minute.
-        irregularity: (B, S) mean distance of the intervals from their median, as a share of it.
         trust: (B, S) 1 where beats and spectrum agree on the rate, else 0.
-        breathing: (B, K) how likely each rate of `BREATHING` is; None for short windows.
-        breathing_trust: (B,) 0 to 1; None for short windows.
+        breathing_bpm: (B,) breaths per minute.
+        breathing_trust: (B,) 0 to 1; 0 for windows too short to tell.
     """
 
     rate_bpm: Float[Tensor, "B S"]
-    irregularity: Float[Tensor, "B S"]
     trust: Float[Tensor, "B S"]
-    breathing: Float[Tensor, "B K"] | None
-    breathing_trust: Float[Tensor, " B"] | None
+    breathing_bpm: Float[Tensor, " B"]
+    breathing_trust: Float[Tensor, " B"]
 
 
 @torch.no_grad()
@@ -67,20 +65,19 @@ def measure_pulses(
     pulse = band_pass(denoised.float(), fs_hz, *PULSE_BAND_HZ)
     segments = split_samples(pulse, segment_samples)
     flat = segments.flatten(0, 1)
-    rate, irregularity = beat_rate_bpm(find_beats(flat, fs_hz), fs_hz)
+    rate = beat_rate_bpm(find_beats(flat, fs_hz), fs_hz)
     other = spectral_rate_bpm(flat, fs_hz)
     trust = ((rate - other).abs() < AGREEING_SHARE * other).float()
     shape = segments.shape[:2]
-    breathing = breathing_trust = None
-    if recorded.shape[-1] >= SHORTEST_FOR_BREATHING_S * fs_hz:
-        breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
-        entropy = torch.special.entr(breathing).sum(-1)
-        breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
+    breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
+    entropy = torch.special.entr(breathing).sum(-1)
+    breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
+    if recorded.shape[-1] < SHORTEST_FOR_BREATHING_S * fs_hz:
+        breathing_trust = torch.zeros_like(breathing_trust)
     return Pulses(
         rate_bpm=rate.view(shape),
-        irregularity=irregularity.view(shape),
         trust=trust.view(shape),
-        breathing=breathing,
+        breathing_bpm=BREATHING.rates(breathing.device)[breathing.argmax(-1)],
         breathing_trust=breathing_trust,
     )
 
@@ -117,16 +114,13 @@ def find_beats(pulse: Samples, fs_hz: float) -> Bool[Tensor, "B T"]:
     return inside & (height == _moving_maximum(height, REFRACTORY_S * fs_hz))
 
 
-def beat_rate_bpm(
-    beats: Bool[Tensor, "B T"], fs_hz: float
-) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
-    """Pulse rate and irregularity from the intervals between beats; nan without an interval."""
+def beat_rate_bpm(beats: Bool[Tensor, "B T"], fs_hz: float) -> Float[Tensor, " B"]:
+    """Pulse rate from the intervals between beats; nan without an interval."""
     interval = torch.where(beats, _interval_s(beats, fs_hz), torch.nan)
     median = interval.nanmedian(-1, keepdim=True).values
     distance = (interval - median).abs()
     regular = torch.where(distance < OUTLYING_INTERVAL * median, interval, torch.nan)
-    irregularity = (regular - median).abs().nanmean(-1) / median.squeeze(-1)
-    return 60 / regular.nanmean(-1), irregularity
+    return 60 / regular.nanmean(-1)
 
 
 def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
@@ -147,24 +141,17 @@ def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
 def breathing_distribution(recorded: Samples, pulse: Samples, fs_hz: float) -> Float[Tensor, "B K"]:
     """How likely each breathing rate is, from what breathing does to the pulse.
 
-    It moves the baseline, the crests, the amplitude and the intervals of the beats; the spectra of
-    these four series are averaged.
+    It moves the baseline and the crests of the beats; the spectra of these two series are averaged,
+    each counting as much as it singles out a rate. It also moves amplitude and intervals of the
+    beats, but joining these made the rate worse (docs/log.md).
 
     Source:
         The modulations: Charlton et al. 2016, An assessment of algorithms to estimate respiratory
         rate. Joining them in the spectrum is ours.
     """
-    beats = find_beats(pulse, fs_hz)
-    last = _last_beat(beats).clamp_min(0)
-    series = torch.stack(
-        [
-            band_pass(recorded, fs_hz, BREATHING.slowest / 60, BREATHING.fastest / 60),
-            recorded.gather(1, last),
-            pulse.gather(1, last),
-            _interval_s(beats, fs_hz).gather(1, last),
-        ],
-        dim=1,
-    )
+    last = _last_beat(find_beats(pulse, fs_hz)).clamp_min(0)
+    baseline = band_pass(recorded, fs_hz, BREATHING.slowest / 60, BREATHING.fastest / 60)
+    series = torch.stack([baseline, recorded.gather(1, last)], dim=1)
     step = max(1, int(fs_hz / SERIES_HZ))
     series = _without_outliers(series[..., ::step])
     padded = 2048
@@ -173,11 +160,20 @@ def breathing_distribution(recorded: Samples, pulse: Samples, fs_hz: float) -> F
     )
     rates = BREATHING.rates(recorded.device)
     bins = (rates / 60 * step / fs_hz * padded).round().long()
-    share = spectrum[..., bins].abs().square() * rates.sqrt() + 1e-6
-    share = share / share.sum(-1, keepdim=True)
-    weights = torch.tensor(MODULATION_WEIGHTS, device=recorded.device)
-    joint = torch.einsum("bmk,m->bk", share, weights).square()
+    power = whiten(spectrum[..., bins].abs().square(), rates)
+    share = power / power.sum(-1, keepdim=True)
+    entropy = torch.special.entr(share).sum(-1)
+    joint = torch.einsum("bmk,bm->bk", share, torch.exp(-NARROWNESS * entropy)).square()
     return joint / joint.sum(-1, keepdim=True)
+
+
+def whiten(power: Float[Tensor, "B M K"], rates: Float[Tensor, " K"]) -> Float[Tensor, "B M K"]:
+    """Take half of a spectrum's own slope away, where it falls: drift is most of what is slow."""
+    log_power = (power + 1e-6 * power.mean(-1, keepdim=True) + 1e-12).log()
+    slope_axis = rates.log() - rates.log().mean()
+    centred = log_power - log_power.mean(-1, keepdim=True)
+    slope = (centred * slope_axis).sum(-1, keepdim=True) / slope_axis.square().sum()
+    return torch.exp(centred - 0.5 * slope.clamp_max(0) * slope_axis)
 
 
 def _last_beat(beats: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:

@@ -11,6 +11,7 @@ from ppgssl.models.autoencoder import (
     segment_tokens,
 )
 from ppgssl.models.encoder import standardise
+from ppgssl.models.shared_directions import directions
 
 AS_DRAWN = load_config("as_drawn")
 TINY = ["model.base_filters=4", "model.max_filters=16", "model.latent_dim=8"]
@@ -141,7 +142,9 @@ def test_mean_pooling_cannot_tell_where_a_beat_is_and_positional_pooling_can():
 
 def test_the_pose_tells_the_decoder_where_a_beat_is_while_the_embedding_does_not_know():
     torch.manual_seed(0)
-    model = build_autoencoder(tiny("model.context_dilations=[]", "model.slow_filters=0")).eval()
+    model = build_autoencoder(
+        tiny("model.context_dilations=[]", "model.spectral_path=false")
+    ).eval()
     beat = torch.zeros(1, 1, 1_280)
     beat[..., 500:530] = 1
     later = beat.roll(64, dims=-1)
@@ -169,10 +172,16 @@ def test_context_layers_let_a_token_see_seconds_around_it():
     assert reach_samples("model.context_dilations=[1,2,4]") > 20 * 125
 
 
-def test_the_embedding_is_the_pooled_tokens_themselves_where_the_widths_agree():
-    model = build_autoencoder(tiny("model.latent_dim=16"))
+def test_the_embedding_is_the_pooled_tokens_but_for_what_they_say_along_the_shared_directions():
+    encoder = build_autoencoder(tiny("model.latent_dim=16")).encoder.eval()
+    pooled = torch.randn(2, 3, 16)
 
-    assert list(model.encoder.project.parameters()) == []
+    torch.testing.assert_close(encoder.project(pooled), pooled)
+
+    along = encoder.project[-1].along
+    torch.nn.init.normal_(along.weight)
+    added = encoder.project(pooled) - pooled
+    torch.testing.assert_close(added, along(pooled) @ directions(16))
 
 
 def test_each_window_is_encoded_by_itself():

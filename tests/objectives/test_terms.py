@@ -7,7 +7,6 @@ import torch
 
 from ppgssl.objectives.decorrelation import decorrelation
 from ppgssl.objectives.nearby import contrast
-from ppgssl.objectives.rates import bump, soft_cross_entropy
 from ppgssl.objectives.spectrum import BAND_HZ, BANDS, FLOOR, log_spectrum
 
 FS_HZ = 125.0
@@ -29,32 +28,6 @@ def test_short_segments_leave_no_band_empty():
 
     assert bands.shape == (8, BANDS)
     assert bands.min() > math.log(FLOOR) + 1e-3
-
-
-def test_a_bump_is_a_distribution_around_its_rate():
-    candidates = torch.linspace(30, 220, 96)
-
-    (target,) = bump(torch.tensor([72.0]), candidates, 3.0)
-
-    assert target.sum().item() == pytest.approx(1)
-    assert (target * candidates).sum().item() == pytest.approx(72, abs=0.1)
-
-
-def test_a_uniform_guess_has_cross_entropy_one_and_untrusted_targets_none():
-    logits, target = torch.zeros(2, 96), bump(torch.tensor([60.0, 90.0]), torch.arange(96.0), 3.0)
-
-    assert soft_cross_entropy(logits, target, torch.ones(2)).item() == pytest.approx(1)
-    assert soft_cross_entropy(logits, target, torch.zeros(2)).item() == 0
-
-
-def test_the_logits_of_a_bump_are_linear_in_the_rate():
-    candidates = torch.linspace(30, 220, 96)
-    rates = torch.tensor([50.0, 70.0, 90.0])
-
-    log_odds = bump(rates, candidates, 10.0).log()
-    slope = log_odds[:, 20] - log_odds[:, 30]
-
-    assert (slope[2] - slope[1]).item() == pytest.approx((slope[1] - slope[0]).item(), rel=1e-3)
 
 
 def test_contrast_is_zero_for_tight_far_groups_and_log_of_the_others_for_equal_views():

@@ -1,0 +1,43 @@
+"""Directions of the embedding in which every dimension takes part.
+
+What lies along one of them outweighs what single dimensions hold, so a linear probe finds it from
+few labels. Training lays pulse rate and breathing rate there (`objectives/rates.py`).
+
+Axes used in this file:
+    N  vectors    D  their width    R  directions
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Vectors = Float[Tensor, "*N D"]
+
+PERIODS = (0, 1)  # signs of a direction: + alone, or + and - for so many dimensions in turn
+
+
+def directions(width: int, device: torch.device | None = None) -> Float[Tensor, "R D"]:
+    """Vectors of +1 and -1, orthogonal where the width is even."""
+    at = torch.arange(width, device=device)
+    rows = [1 - 2 * (at // period % 2) if period else torch.ones_like(at) for period in PERIODS]
+    return torch.stack(rows).float()
+
+
+class SharedDirections(nn.Module):
+    """Add to a vector what it says of each direction, in all dimensions at once.
+
+    Without this every dimension would have to learn its share by itself. Starts by adding nothing.
+    """
+
+    signs: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("signs", directions(width), persistent=False)
+        self.along = nn.Linear(width, len(PERIODS))
+        nn.init.zeros_(self.along.weight)
+        nn.init.zeros_(self.along.bias)
+
+    def forward(self, vectors: Vectors) -> Vectors:
+        """As wide as before."""
+        return vectors + self.along(vectors) @ self.signs
