@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from ppgssl.config import Config, load_config
 from ppgssl.models.autoencoder import (
@@ -178,8 +179,9 @@ def test_the_embedding_is_the_pooled_tokens_but_for_what_they_say_along_the_shar
 
     torch.testing.assert_close(encoder.project(pooled), pooled)
 
-    along = encoder.project[-1].along
-    torch.nn.init.normal_(along.weight)
+    along = encoder.project.get_submodule("1.along")
+    assert isinstance(along, nn.Linear)
+    nn.init.normal_(along.weight)
     added = encoder.project(pooled) - pooled
     torch.testing.assert_close(added, along(pooled) @ directions(16))
 
