@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ppgssl.config import ModelConfig
+from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
 from ppgssl.models.shared_directions import SharedDirections
 from ppgssl.models.spectral_path import SpectralPath
@@ -73,10 +74,10 @@ class ContextLayer(nn.Module):
                 groups=channels,
                 bias=False,
             ),
-            nn.BatchNorm1d(channels),
+            ChannelNorm(channels),
             nn.ReLU(inplace=True),
             nn.Conv1d(channels, channels, 1, bias=False),
-            nn.BatchNorm1d(channels),
+            ChannelNorm(channels),
         )
 
     def forward(self, tokens: Float[Tensor, "B D N"]) -> Float[Tensor, "B D N"]:
@@ -158,7 +159,7 @@ def build_context(config: ModelConfig) -> nn.Sequential:
         return nn.Sequential()
     channels = config.channels[-1]
     layers = [ContextLayer(channels, dilation) for dilation in config.context_dilations]
-    return nn.Sequential(*layers, nn.BatchNorm1d(channels))
+    return nn.Sequential(*layers, ChannelNorm(channels))
 
 
 def build_head(config: ModelConfig) -> nn.Module:

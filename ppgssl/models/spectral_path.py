@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.pooling import divide_up
 
 PULSE_BAND_HZ, PULSE_FREQUENCIES, PULSE_SECONDS = (0.5, 8.0), 96, 10.0
@@ -24,6 +25,7 @@ PULSE_SAMPLES_PER_TOKEN = 8  # 31 Hz by default: enough for 8 Hz
 BREATHING_TOKENS = 3  # whose samples make one measurement of the baseline: 0.8 s, about a beat
 POWER_FLOOR = 1e-4  # of a standardised window's: what lies below is silence
 VARIANCE_FLOOR = 1e-6
+MEAN_LOG_POWER, SPREAD_LOG_POWER = -5.0, 2.5  # of standardised windows
 
 
 class SpectralPath(nn.Module):
@@ -42,15 +44,13 @@ class SpectralPath(nn.Module):
         features = in_channels * (PULSE_FREQUENCIES + 2 * BREATHING_FREQUENCIES)
         hidden = max(1, channels // 2)
         self.mix = nn.Sequential(
-            nn.BatchNorm1d(features),
             nn.Conv1d(features, hidden, 1, bias=False),
-            nn.BatchNorm1d(hidden),
+            ChannelNorm(hidden),
             nn.ReLU(inplace=True),
             nn.Conv1d(hidden, hidden, 1, bias=False),
-            nn.BatchNorm1d(hidden),
+            ChannelNorm(hidden),
             nn.ReLU(inplace=True),
-            nn.Conv1d(hidden, channels, 1, bias=False),
-            nn.BatchNorm1d(channels),
+            nn.Conv1d(hidden, channels, 1),
         )
 
     def forward(self, windows: Float[Tensor, "B C T"]) -> Float[Tensor, "B D N"]:
@@ -100,7 +100,8 @@ class Spectrum(nn.Module):
         waves = F.conv1d(padded.flatten(0, 1)[:, None], self.sines, stride=self.step)
         cosine, sine = waves.float().chunk(2, dim=1)
         power = (cosine.square() + sine.square() + POWER_FLOOR).log()
-        return power.unflatten(0, series.shape[:2]).flatten(1, 2)
+        standard = (power - MEAN_LOG_POWER) / SPREAD_LOG_POWER
+        return standard.unflatten(0, series.shape[:2]).flatten(1, 2)
 
 
 def hann_sines(

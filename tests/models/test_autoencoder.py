@@ -163,7 +163,7 @@ def test_context_layers_let_a_token_see_seconds_around_it():
         encoder = build_autoencoder(tiny(*overrides)).encoder.eval()
         window = torch.randn(1, 1, 9_600, requires_grad=True)
         tokens = encoder.context(encoder.tokens(window))
-        tokens[0, :, 150].sum().backward()
+        (tokens[0, :, 150] * torch.arange(16)).sum().backward()
         assert window.grad is not None
         touched = window.grad[0, 0].nonzero()
         return int(touched.max() - touched.min()) + 1
