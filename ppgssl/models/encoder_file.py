@@ -4,6 +4,7 @@ Written by training, read by inference. Nothing here unpickles anything.
 """
 
 import hashlib
+import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from ppgssl.models.encoder import Encoder
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "encoder.safetensors"
 INFO_FILE = "encoder.json"
+LONGEST_REASON = 200  # characters of what PyTorch says, which names every tensor
 
 
 class EncoderInfo(BaseModel):
@@ -59,8 +61,10 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
     try:
         encoder.load_state_dict(load_tensors(weights))
     except (SafetensorError, RuntimeError) as error:
+        what = textwrap.shorten(str(error), width=LONGEST_REASON, placeholder=" …")
         raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} does not fit the architecture in {INFO_FILE}: {error}"
+            f"{folder / WEIGHTS_FILE} does not fit the architecture in {INFO_FILE}; both have to "
+            f"be of one run and one version of ppgssl ({what})"
         ) from error
     return encoder.eval(), info
 
