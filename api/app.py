@@ -11,6 +11,7 @@ from api.embedder import Embedder
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import ApiKeyMiddleware, BodyLimitMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
+from api.request_log import RequestLogMiddleware
 from api.routes import (
     checkpoints,
     dashboard,
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         migrate(engine)
         store = JobStore(engine)
         embedder = Embedder(store, settings, metrics)
-        metrics.registry.register(QueueCollector(store))
+        metrics.registry.register(QueueCollector(engine))
         app.state.services = Services(settings, store, embedder, metrics)
         yield
         embedder.close()
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key.get_secret_value())
     app.add_middleware(SameOriginMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    app.add_middleware(RequestLogMiddleware)
     return app
 
 

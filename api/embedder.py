@@ -148,6 +148,7 @@ class Embedder:
         encoder = self._find(model)
         with self._metrics.embedding_seconds.time():
             embedded = embed_windows(encoder, windows, fs_hz)
+        self._metrics.batch_windows.observe(len(windows))
         refused = sum(window.fault is not None for window in embedded)
         self._metrics.refused.inc(refused)
         self._metrics.embedded.inc(len(embedded) - refused)

@@ -6,15 +6,20 @@ tests, do not mix.
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.figures import Figures, read_figures
+from ppgssl.jobs.status import STALLED, JobStatus
 
 NO_ROUTE = "none"
+UNFINISHED = frozenset({STALLED, *(status for status in JobStatus if not status.is_finished)})
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
@@ -45,6 +50,12 @@ class Metrics:
             "Time on the encoder's thread per request.",
             registry=self.registry,
         )
+        self.batch_windows = Histogram(
+            "ppgssl_embedding_batch_windows",
+            "Windows per embedding request.",
+            buckets=BATCH_SIZES,
+            registry=self.registry,
+        )
         self.waiting = Gauge(
             "ppgssl_embedding_requests", "Embedding requests not done yet.", registry=self.registry
         )
@@ -53,21 +64,60 @@ class Metrics:
 class QueueCollector(Collector):
     """The job table in numbers, read when it is asked for."""
 
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """Jobs by status, and how long the oldest queued one has waited."""
-        figures = self._store.queue_figures()
-        jobs = GaugeMetricFamily("ppgssl_jobs", "Jobs by status.", labels=["status"])
-        for status, count in figures.jobs.items():
-            jobs.add_metric([status], count)
-        yield jobs
-        yield GaugeMetricFamily(
-            "ppgssl_oldest_queued_seconds",
-            "How long the oldest queued job has waited.",
-            value=figures.oldest_queued_s,
+        """Jobs and their ages, outcomes, attempts, and the speed of those that run."""
+        figures = read_figures(self._engine, datetime.now(UTC))
+        jobs = GaugeMetricFamily("ppgssl_jobs", "Jobs in the table.", labels=["kind", "status"])
+        ages = GaugeMetricFamily(
+            "ppgssl_oldest_job_seconds",
+            "Time since the oldest unfinished job was queued.",
+            labels=["kind", "status"],
         )
+        for group in figures.groups:
+            jobs.add_metric([group.kind, group.status], group.jobs)
+            if group.status in UNFINISHED:
+                ages.add_metric([group.kind, group.status], group.oldest_s)
+        return [jobs, ages, *_history(figures), *_speeds(figures)]
+
+
+def _history(figures: Figures) -> list[Metric]:
+    outcomes = GaugeMetricFamily(
+        "ppgssl_job_outcomes",
+        "Finished jobs in the table, by the code of their error.",
+        labels=["kind", "status", "reason"],
+    )
+    for outcome in figures.outcomes:
+        outcomes.add_metric([outcome.kind, outcome.status, outcome.reason], outcome.jobs)
+    attempts = GaugeMetricFamily(
+        "ppgssl_job_attempts", "Attempts begun by the jobs in the table.", labels=["kind"]
+    )
+    for kind, count in figures.attempts.items():
+        attempts.add_metric([kind], count)
+    return [outcomes, attempts]
+
+
+def _speeds(figures: Figures) -> list[Metric]:
+    labels = ["job_id", "kind"]
+    windows = GaugeMetricFamily(
+        "ppgssl_job_windows_per_second", "Windows a second of a running job.", labels=labels
+    )
+    steps = GaugeMetricFamily(
+        "ppgssl_job_step_seconds", "Time per step of a running job.", labels=labels
+    )
+    for speed in figures.speeds:
+        if speed.windows_per_s is not None:
+            windows.add_metric([speed.job_id, speed.kind], speed.windows_per_s)
+        if speed.step_s is not None:
+            steps.add_metric([speed.job_id, speed.kind], speed.step_s)
+    return [windows, steps]
+
+
+def route_of(scope: Scope) -> str:
+    """Name of the function that answers, without the ids of the path."""
+    return getattr(scope.get("endpoint"), "__name__", NO_ROUTE)
 
 
 class MetricsMiddleware:
@@ -92,7 +142,7 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, note)
         finally:
-            route: str = getattr(scope.get("endpoint"), "__name__", NO_ROUTE)
+            route = route_of(scope)
             self._metrics.requests.labels(scope["method"], route, status).inc()
             self._metrics.seconds.labels(scope["method"], route).observe(
                 time.perf_counter() - began

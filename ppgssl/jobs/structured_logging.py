@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, with the job and attempt they belong to.
+"""Log lines as JSON, one object a line, with the job and attempt, or the request, they belong to.
 
 Pass those as `extra={"job_id": ..., "attempt": ...}`, or bind them once with a
 `logging.LoggerAdapter`.
@@ -10,11 +10,14 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-CONTEXT = ("worker_id", "job_id", "attempt")
+CONTEXT = (
+    *("worker_id", "job_id", "attempt"),
+    *("request_id", "method", "route", "path", "status", "seconds"),
+)
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, and what is known of worker, job, attempt and exception."""
+    """time, level, logger, message, and and what is known of job, request and exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""

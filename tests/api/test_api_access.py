@@ -181,7 +181,7 @@ def test_metrics_count_requests_by_route_and_jobs_by_status(service: Service):
     counted = 'ppgssl_http_requests_total{method="GET",route="read_job",status="200"} 1.0'
     assert counted in lines
     assert 'ppgssl_http_requests_total{method="GET",route="none",status="404"} 1.0' in lines
-    assert 'ppgssl_jobs{status="queued"} 1.0' in lines
+    assert 'ppgssl_jobs{kind="pretrain",status="queued"} 1.0' in lines
 
 
 def test_every_route_of_the_contract_is_documented(service: Service):
