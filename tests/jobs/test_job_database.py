@@ -4,16 +4,25 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, MetaData, insert
 
 from ppgssl.errors import ConfigError
-from ppgssl.jobs.database import journal_mode, migrate, open_database
+from ppgssl.jobs.database import MIGRATIONS, journal_mode, migrate, open_database
+from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Base
+
+REVISIONS = [
+    script.revision for script in reversed([*ScriptDirectory(str(MIGRATIONS)).walk_revisions()])
+]
 
 MIGRATE = """
 import sys
@@ -45,7 +54,75 @@ def test_migrating_again_changes_nothing(engine: Engine):
     migrate(engine)
 
     with engine.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == "0001"
+        assert MigrationContext.configure(connection).get_current_revision() == REVISIONS[-1]
+
+
+def upgrade_to(engine: Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def insert_old_rows(engine: Engine) -> None:
+    """A job with a loss, an event, a log line, a checkpoint and an alias, by what 0001 knew."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    of_job = {"job_seq": 1, "created_at": now}
+    rows = {
+        "jobs": {
+            **{"seq": 1, "id": "job_1", "kind": "pretrain", "config": {"seed": 7}, "metadata": {}},
+            **{"request_sha256": "0" * 64, "status": "succeeded", "priority": 0, "attempt": 1},
+            **{"keeps_attempt": False, "max_attempts": 3, "ran_s": 2.5, "created_at": now},
+            **{"queued_at": now, "warnings": ["w"], "last_event": 1, "last_line": 1},
+        },
+        "job_losses": {
+            **{"job_seq": 1, "step": 1, "split": "train", "epoch": 1, "total": 0.5},
+            "values": {"total": 0.5},
+        },
+        "job_events": {**of_job, "id": 1, "type": "warning", "data": {"message": "w"}},
+        "job_logs": {**of_job, "line": 1, "attempt": 1, "text": "a line"},
+        "job_checkpoints": {
+            **{**of_job, "name": "best", "job_id": "job_1", "attempt": 1, "step": 1, "epoch": 1},
+            **{"folder": "jobs/job_1/steps/1", "files": []},
+        },
+        "model_aliases": {
+            **{"alias": "production", "job_seq": 1, "job_id": "job_1", "checkpoint": "best"},
+            "updated_at": now,
+        },
+    }
+    tables = MetaData()
+    tables.reflect(engine)
+    with engine.begin() as connection:
+        for name, row in rows.items():
+            connection.execute(insert(tables.tables[name]), row)
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_an_upgrade_from_every_released_revision_keeps_the_rows(database_url: str, revision: str):
+    engine = open_database(database_url)
+    upgrade_to(engine, revision)
+    insert_old_rows(engine)
+
+    migrate(engine)
+
+    store = JobStore(engine)
+    job = store.get("job_1")
+    assert (job.status, job.config, job.ran_s, job.warnings) == (
+        "succeeded",
+        {"seed": 7},
+        2.5,
+        ["w"],
+    )
+    assert [loss.values for loss in store.losses("job_1")] == [{"total": 0.5}]
+    assert [event.data for event in store.events("job_1").items] == [{"message": "w"}]
+    assert [line.text for line in store.log_lines("job_1").items] == ["a line"]
+    assert store.find_model("production").folder == "jobs/job_1/steps/1"
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    engine.dispose()
 
 
 def test_processes_that_start_at_once_migrate_once(database_url: str):
