@@ -23,6 +23,10 @@ class Heartbeat:
     ) -> None:
         self._store = store
         self._lease = lease
+        self._log = logging.LoggerAdapter(
+            log,
+            {"worker_id": lease.worker_id, "job_id": lease.job_id, "attempt": lease.attempt},
+        )
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
         self._renewed_at = time.monotonic()  # a claim is a renewal
@@ -57,6 +61,6 @@ class Heartbeat:
                 self._refused = True
                 return
             except DATABASE_AWAY as error:
-                log.warning("cannot renew the lease on %s: %s", self._lease.job_id, error)
+                self._log.warning("cannot renew the lease: %s", error)
             else:
                 self._renewed_at = began

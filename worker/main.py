@@ -19,6 +19,7 @@ from ppgssl.jobs.records import Claim
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.structured_logging import configure_logging
+from ppgssl.jobs.tables import Job
 from worker.kinds import KINDS
 from worker.liveness import liveness_file
 from worker.run import Run
@@ -66,7 +67,7 @@ class Worker:
     def _next_claim(self) -> Claim | None:
         try:
             for job in self._store.recover_expired():
-                log.warning("took a job from a lost worker: %s", job.status, extra=_of(job.id))
+                log.warning("took a job from a lost worker: %s", job.status, extra=_of(job))
             lease = timedelta(seconds=self._settings.lease_seconds)
             return self._store.claim(self.worker_id, list(self._kinds), lease)
         except DATABASE_AWAY as error:
@@ -77,8 +78,8 @@ class Worker:
         self._liveness_file.touch()
 
 
-def _of(job_id: str) -> dict[str, str]:
-    return {"job_id": job_id}
+def _of(job: Job) -> dict[str, str | int]:
+    return {"job_id": job.id, "attempt": job.attempt}
 
 
 def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:
