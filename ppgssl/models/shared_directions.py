@@ -4,14 +4,12 @@ What lies along one of them outweighs what single dimensions hold, so a linear p
 few labels. Training lays pulse rate and breathing rate there (`objectives/rates.py`).
 
 Axes used in this file:
-    N  vectors    D  their width    R  directions
+    B  windows    S  segments    D  width of their vectors    R  directions
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-Vectors = Float[Tensor, "*N D"]
 
 PERIODS = (0, 1)  # signs of a direction: + alone, or + and - for so many dimensions in turn
 
@@ -24,9 +22,10 @@ def directions(width: int, device: torch.device | None = None) -> Float[Tensor, 
 
 
 class SharedDirections(nn.Module):
-    """Add to a vector what it says of each direction, in all dimensions at once.
+    """Give each dimension the same spread, then add what is said of each direction to all of them.
 
-    Without this every dimension would have to learn its share by itself. Starts by adding nothing.
+    What lies along the directions is read before the spread is set, which takes away what a
+    micro-batch has in common. Starts by adding nothing.
     """
 
     signs: Tensor
@@ -34,10 +33,12 @@ class SharedDirections(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("signs", directions(width), persistent=False)
+        self.spread = nn.BatchNorm1d(width, affine=False)
         self.along = nn.Linear(width, len(PERIODS))
         nn.init.zeros_(self.along.weight)
         nn.init.zeros_(self.along.bias)
 
-    def forward(self, vectors: Vectors) -> Vectors:
+    def forward(self, vectors: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         """As wide as before."""
-        return vectors + self.along(vectors) @ self.signs
+        own = self.spread(vectors.flatten(0, 1)).view_as(vectors)
+        return own + self.along(vectors) @ self.signs

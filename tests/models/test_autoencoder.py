@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from ppgssl.config import Config, load_config
 from ppgssl.models.autoencoder import (
@@ -12,7 +11,6 @@ from ppgssl.models.autoencoder import (
     segment_tokens,
 )
 from ppgssl.models.encoder import standardise
-from ppgssl.models.shared_directions import directions
 
 AS_DRAWN = load_config("as_drawn")
 TINY = ["model.base_filters=4", "model.max_filters=16", "model.latent_dim=8"]
@@ -173,17 +171,11 @@ def test_context_layers_let_a_token_see_seconds_around_it():
     assert reach_samples("model.context_dilations=[1,2,4]") > 20 * 125
 
 
-def test_the_embedding_is_the_pooled_tokens_but_for_what_they_say_along_the_shared_directions():
+def test_the_embedding_is_the_pooled_tokens_where_the_widths_agree_and_nothing_is_learnt_yet():
     encoder = build_autoencoder(tiny("model.latent_dim=16")).encoder.eval()
     pooled = torch.randn(2, 3, 16)
 
-    torch.testing.assert_close(encoder.project(pooled), pooled)
-
-    along = encoder.project.get_submodule("1.along")
-    assert isinstance(along, nn.Linear)
-    nn.init.normal_(along.weight)
-    added = encoder.project(pooled) - pooled
-    torch.testing.assert_close(added, along(pooled) @ directions(16))
+    torch.testing.assert_close(encoder.project(pooled), pooled, rtol=1e-4, atol=1e-5)
 
 
 def test_each_window_is_encoded_by_itself():
