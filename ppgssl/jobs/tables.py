@@ -1,4 +1,4 @@
-"""The tables: jobs, what happened to them, what they left behind, and names for encoders.
+"""The tables: jobs, what happened to them, what they left, names for encoders, and API keys.
 
 Rows come out of the store detached: read them freely, changing them changes nothing. Migrations
 live in `ppgssl/jobs/migrations`; a test holds the two together.
@@ -15,6 +15,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, Float, ForeignKey, Index, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from ppgssl.jobs.roles import Role
 from ppgssl.jobs.status import STALLED, Action, EventType, JobStatus
 
 type_map = {dict[str, Any]: JSON(none_as_null=True), list[str]: JSON(none_as_null=True)}
@@ -230,3 +231,24 @@ class ModelAlias(Base):
     job_id: Mapped[str] = mapped_column(String(40))
     checkpoint: Mapped[str] = mapped_column(String(40))
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class ApiKey(Base):
+    """A key that opens the API. The key itself is shown once, on creation, and stored nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """What a key is called where it is listed and revoked; no secret."""
+    name: Mapped[str] = mapped_column(String(120))
+    """Whose it is, in the words of whoever created it."""
+    role: Mapped[Role] = mapped_column(_words(Role))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the key, in hex: 256 random bits cannot be guessed, so no slow hash is needed."""
+    prefix: Mapped[str] = mapped_column(String(16))
+    """How the key begins, to recognise it by."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    """Within minutes; it is not written with every request."""
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    """Since then the key opens nothing."""
