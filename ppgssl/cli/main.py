@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ppgssl import __version__
-from ppgssl.cli import jobs
+from ppgssl.cli import jobs, keys
 from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
@@ -48,6 +48,7 @@ app.command("export")(export_command)
 app.command("api")(api_command)
 app.command("worker")(worker_command)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

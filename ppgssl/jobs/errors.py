@@ -4,6 +4,7 @@ InputError
 ├── JobNotFoundError              no job has this id
 ├── CheckpointNotFoundError       the job has no checkpoint of this name
 ├── ModelNotFoundError            neither a job nor an alias has this name
+├── ApiKeyNotFoundError           no API key has this id
 └── JobConflictError              the request contradicts what is there: HTTP 409
     ├── JobStateError             the job's status makes the request senseless
     └── IdempotencyError          the key was used with another request body
@@ -31,6 +32,12 @@ class ModelNotFoundError(InputError):
     """Neither a job nor an alias has this name."""
 
     code = "model_not_found"
+
+
+class ApiKeyNotFoundError(InputError):
+    """No API key has this id."""
+
+    code = "api_key_not_found"
 
 
 class JobConflictError(InputError):
