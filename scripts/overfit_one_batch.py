@@ -21,6 +21,7 @@ from ppgssl.threads import let_idle_threads_sleep
 from ppgssl.training.devices import keep_freed_memory, resolve_device
 from ppgssl.training.self_check import STEPS_PER_LOOK, overfit
 from ppgssl.training.validation import to_device
+from ppgssl.views import Views
 
 
 def main() -> None:
@@ -32,11 +33,11 @@ def main() -> None:
     keep_freed_memory()
     torch.manual_seed(config.seed)
     batch = next(dataset.split("train").batches(options.windows, seed=config.seed))
-    inputs, targets = to_device(batch, device)
+    views = Views.plain(*to_device(batch, device))
     objective = PretrainingObjective(build_autoencoder(config), config).to(device)
     console = Console()
     console.print(f"{options.windows} windows of {dataset.window_samples:,} samples on {device}")
-    looks = overfit(objective, inputs, targets)
+    looks = overfit(objective, views)
     for look, explained in enumerate(itertools.islice(looks, options.steps // STEPS_PER_LOOK), 1):
         console.print(f"step {look * STEPS_PER_LOOK:4d}: explains {explained:.3f}")
         if explained >= options.enough:

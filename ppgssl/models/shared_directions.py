@@ -4,12 +4,13 @@ What lies along one of them outweighs what single dimensions hold, so a linear p
 few labels. Training lays pulse rate and breathing rate there (`objectives/rates.py`).
 
 Axes used in this file:
-    B  windows    S  segments    D  width of their vectors    R  directions
+    B  windows    S  segments    D  width of their vectors    R  directions    N  all segments
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 PERIODS = (0, 1)  # signs of a direction: + alone, or + and - for so many dimensions in turn
 
@@ -40,5 +41,11 @@ class SharedDirections(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         """As wide as before."""
-        own = self.spread(vectors.flatten(0, 1)).view_as(vectors)
+        own = self._spread_alike(vectors.flatten(0, 1)).view_as(vectors)
         return own + self.along(vectors) @ self.signs
+
+    def _spread_alike(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        if self.training and len(vectors) == 1:  # which has no spread of its own
+            usual = (self.spread.running_mean, self.spread.running_var)
+            return F.batch_norm(vectors, *usual, eps=self.spread.eps)
+        return self.spread(vectors)

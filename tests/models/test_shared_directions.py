@@ -29,3 +29,9 @@ def test_every_dimension_spreads_alike_apart_from_the_directions():
     spread = SharedDirections(8)(vectors).flatten(0, 1).std(0)
 
     torch.testing.assert_close(spread, torch.ones(8), rtol=0.1, atol=0.0)
+
+
+def test_a_single_vector_is_taken_as_it_is_in_training_too():
+    vector = torch.randn(1, 1, 8)
+
+    torch.testing.assert_close(SharedDirections(8).train()(vector), vector, rtol=1e-4, atol=1e-5)
