@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
+from api.access import AccessMiddleware
 from api.dependencies import Services
 from api.embedder import Embedder
+from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
-from api.middleware import ApiKeyMiddleware, BodyLimitMiddleware, SameOriginMiddleware
+from api.middleware import BodyLimitMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
 from api.request_log import RequestLogMiddleware
 from api.routes import (
@@ -26,8 +29,11 @@ from api.routes import (
     presets,
     reports,
 )
+from api.schemas import ProblemRead
+from api.security_headers import SecurityHeadersMiddleware
 from ppgssl import __version__
 from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 
@@ -35,6 +41,13 @@ DESCRIPTION = """Pretrain self-supervised PPG encoders and embed with them.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists come in pages:
 `limit` and `after` in, `data`, `has_more` and `next` out. Times are RFC 3339 in UTC."""
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": ProblemRead},
+    403: {"model": ProblemRead},
+    429: {"model": ProblemRead},
+}
+"""What any request under /v1 may be answered, whatever its route."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -48,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         store = JobStore(engine)
         embedder = Embedder(store, settings, metrics)
         metrics.registry.register(QueueCollector(engine))
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        app.state.key_ring = KeyRing(ApiKeys(engine), key)
         app.state.services = Services(settings, store, embedder, metrics)
         yield
         embedder.close()
@@ -56,23 +71,23 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="ppgssl", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     install_problem_handlers(app)
     app.include_router(health.router)
-    app.include_router(_v1(settings))
+    app.include_router(_v1())
     app.include_router(dashboard.router)
     app.mount("/static", dashboard.STATIC_FILES)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-    if settings.api_key is not None:
-        app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key.get_secret_value())
+    app.add_middleware(AccessMiddleware, settings=settings)
     app.add_middleware(SameOriginMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestLogMiddleware)
     return app
 
 
-def _v1(settings: Settings) -> APIRouter:
+def _v1() -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
-    needs_key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
-    v1 = APIRouter(prefix="/v1", dependencies=needs_key)
+    takes_key = [Security(HTTPBearer(auto_error=False))]
+    v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
     for group in (
         *(jobs, losses, events, logs, checkpoints, reports),
         *(embeddings, models, datasets, presets),

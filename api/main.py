@@ -1,12 +1,14 @@
 """The API's process: checks what it is asked to listen on, and serves until told to stop."""
 
-import ipaddress
 import sys
 
 import uvicorn
 
+from api.access import may_be_open
 from api.app import create_app
 from ppgssl.errors import ConfigError
+from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.structured_logging import configure_logging
 from ppgssl.threads import let_idle_threads_sleep
@@ -19,22 +21,25 @@ def check_access(settings: Settings) -> None:
     """Refuse to open the service to a network without a key.
 
     Raises:
-        ConfigError: The host is not loopback, and there is neither a key nor a setting to allow it.
+        ConfigError: Others reach the address, and there is neither a key nor a setting to allow it.
     """
-    if settings.api_key is None and not settings.allow_open_access and not _is_loopback(settings):
-        raise ConfigError(
-            f"PPGSSL_HOST: {settings.host!r} lets others reach this service, and it has no key; "
-            "set PPGSSL_API_KEY, or PPGSSL_ALLOW_OPEN_ACCESS=1 where something else guards the port"
-        )
+    if settings.api_key is not None or may_be_open(settings) or _has_key(settings):
+        return
+    variable = "PUBLISHED_ADDRESS" if settings.published_address else "HOST"
+    raise ConfigError(
+        f"PPGSSL_{variable}: {settings.published_address or settings.host!r} lets others reach "
+        "this service, and it has no key; make one with `ppgssl keys create`, set PPGSSL_API_KEY, "
+        "or PPGSSL_ALLOW_OPEN_ACCESS=1 where something else guards the port"
+    )
 
 
-def _is_loopback(settings: Settings) -> bool:
-    if settings.host == "localhost":
-        return True
+def _has_key(settings: Settings) -> bool:
+    engine = open_database(settings.database)
     try:
-        return ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        return False
+        migrate(engine)
+        return any(key.revoked_at is None for key in ApiKeys(engine).all())
+    finally:
+        engine.dispose()
 
 
 def serve(settings: Settings) -> None:

@@ -1,49 +1,15 @@
-"""What every request passes before a route sees it: the key, the origin, the size of its body.
+"""What every request passes before a route sees it: its origin, the size of its body.
 
 Pure ASGI, so that a refused body is never read and a streamed answer is never buffered.
 """
 
-import secrets
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import SAFE_METHODS
 from api.problems import ProblemError, problem
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-GUARDED = "/v1"
-
-
-class ApiKeyMiddleware:
-    """Refuse requests under /v1 that do not carry the key, as a bearer token or in `X-API-Key`."""
-
-    def __init__(self, app: ASGIApp, *, api_key: str) -> None:
-        self._app = app
-        self._key = api_key.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
-        if scope["type"] == "http" and _is_guarded(scope["path"]):
-            given = _given_key(Headers(scope=scope))
-            if not secrets.compare_digest(given.encode(), self._key):
-                refusal = problem(
-                    HTTPStatus.UNAUTHORIZED,
-                    "unauthorized",
-                    "this service needs its key: send Authorization: Bearer KEY, or X-API-Key: KEY",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
-                return await refusal(scope, receive, send)
-        await self._app(scope, receive, send)
-
-
-def _is_guarded(path: str) -> bool:
-    return path == GUARDED or path.startswith(f"{GUARDED}/")
-
-
-def _given_key(headers: Headers) -> str:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 class SameOriginMiddleware:
@@ -84,7 +50,9 @@ class BodyLimitMiddleware:
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
             error = self._too_large(f"{declared} bytes")
-            refusal = problem(error.status_code, error.code, error.detail, headers=error.headers)
+            refusal = problem(
+                error.status_code, error.code, error.detail, headers=error.headers, **error.extra
+            )
             return await refusal(scope, receive, send)
         received = 0
 
@@ -105,4 +73,5 @@ class BodyLimitMiddleware:
             f"a body may have {self._max_bytes} bytes, this one is {size}; send fewer windows at a "
             "time, or raise PPGSSL_MAX_BODY_BYTES",
             headers={"Connection": "close"},
+            limit_bytes=self._max_bytes,
         )

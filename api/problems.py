@@ -166,6 +166,11 @@ def status_of(error: PpgsslError) -> HTTPStatus:
 
 async def _on_database_away(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s: the job table is away: %s", request.method, request.url.path, error)
+    return database_unavailable()
+
+
+def database_unavailable() -> JSONResponse:
+    """The response while the database is away."""
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database_unavailable",

@@ -32,11 +32,12 @@ class Settings(BaseSettings):
     )
     artifact_root: Path = Field(
         default=Path("artifacts"),
-        description="Folder of checkpoints, `jobs/<job id>/<checkpoint>/<file>`.",
+        description="Folder of what jobs leave, `jobs/<job id>/attempts/<claim>/`.",
     )
     api_key: SecretStr | None = Field(
         default=None,
-        description="Key that requests carry as `Authorization: Bearer KEY`; empty: no key.",
+        description="An administrator's key, carried as `Authorization: Bearer KEY`; "
+        "`ppgssl keys` makes others. Without any, the API is open to its own machine.",
     )
     allow_open_access: bool = Field(
         default=False,
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
         "something else guards the port.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    published_address: str = Field(
+        default="",
+        description="Address at which others reach the API where that is not PPGSSL_HOST, as for "
+        "a container's port; without a key it must be loopback.",
+    )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port the API listens on; 0 picks one."
     )
@@ -54,6 +60,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(
         default=64 * 2**20, ge=1024, description="Largest request body that the API takes, bytes."
+    )
+    rate_limit_per_minute: int = Field(
+        default=6000,
+        ge=0,
+        description="Requests a minute that each key, or each address without one, may send; "
+        "0: any number.",
     )
     poll_seconds: float = Field(
         default=1.0, gt=0, description="An idle worker looks for a job this often, seconds."
@@ -113,9 +125,17 @@ class Settings(BaseSettings):
         """Where what a job leaves behind lies."""
         return self.artifact_root / "jobs" / job_id
 
-    def report_folder(self, job_id: str) -> Path:
+    def attempts_folder(self, job_id: str) -> Path:
+        """Where the folders of a job's claims lie, each named by the claim's number."""
+        return self.job_folder(job_id) / "attempts"
+
+    def attempt_folder(self, job_id: str, claim: int) -> Path:
+        """Where the run of one claim writes, and no other run of the job."""
+        return self.attempts_folder(job_id) / f"{claim:08d}"
+
+    def report_folder(self, job_id: str, claim: int) -> Path:
         """Where the report of an evaluation lies, once it is whole."""
-        return self.job_folder(job_id) / REPORT_FOLDER
+        return self.attempt_folder(job_id, claim) / REPORT_FOLDER
 
 
 def load_settings() -> Settings:

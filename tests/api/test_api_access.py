@@ -17,6 +17,9 @@ from live_service import Service, serving, settings_in
 
 from api.main import check_access
 from ppgssl.errors import ConfigError
+from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.keys import ApiKeys
+from ppgssl.jobs.roles import Role
 from ppgssl.jobs.settings import Settings
 
 MAX_BYTES = 1_000_000  # of `settings_in`
@@ -222,12 +225,33 @@ def test_loopback_needs_no_key(host: str):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "gateway.example"])
-def test_other_addresses_need_a_key_or_a_permission(host: str):
-    with pytest.raises(ConfigError, match="set PPGSSL_API_KEY, or PPGSSL_ALLOW_OPEN_ACCESS=1"):
-        check_access(Settings(host=host))
+def test_other_addresses_need_a_key_or_a_permission(tmp_path: Path, host: str):
+    with pytest.raises(ConfigError, match=r"PPGSSL_HOST: .*make one with `ppgssl keys create`"):
+        check_access(settings_in(tmp_path, host=host))
 
-    check_access(Settings.model_validate({"host": host, "api_key": "tell-nobody"}))
-    check_access(Settings(host=host, allow_open_access=True))
+    check_access(settings_in(tmp_path, host=host, api_key="tell-nobody"))
+    check_access(settings_in(tmp_path, host=host, allow_open_access=True))
+
+
+def test_a_key_in_the_table_lets_others_in_until_it_is_revoked(tmp_path: Path):
+    settings = settings_in(tmp_path, host="0.0.0.0")
+    engine = open_database(settings.database)
+    migrate(engine)
+    key_id = ApiKeys(engine).create("mine", Role.READ).row.id
+
+    check_access(settings)
+    ApiKeys(engine).revoke(key_id)
+
+    with pytest.raises(ConfigError, match="it has no key"):
+        check_access(settings)
+    engine.dispose()
+
+
+def test_a_container_is_as_open_as_the_address_its_port_is_published_at(tmp_path: Path):
+    check_access(settings_in(tmp_path, host="0.0.0.0", published_address="127.0.0.1"))
+
+    with pytest.raises(ConfigError, match=r"PUBLISHED_ADDRESS: '0\.0\.0\.0' lets"):
+        check_access(settings_in(tmp_path, host="127.0.0.1", published_address="0.0.0.0"))
 
 
 @pytest.mark.parametrize(
