@@ -102,10 +102,10 @@ class AccessMiddleware:
             is_open = self._may_be_open and await ring.is_empty()
         except KeysUnknownError:
             return await database_unavailable()(scope, receive, send)
+        scope[KEY_ID] = bearer.key_id if bearer else None
         refusal = self._refusal(scope, bearer, is_open=is_open)
         if refusal is not None:
             return await refusal(scope, receive, send)
-        scope[KEY_ID] = bearer.key_id if bearer else None
         await self._app(scope, receive, send)
         if bearer is not None:
             await ring.note_use(bearer)

@@ -19,6 +19,7 @@ from api.routes import (
     checkpoints,
     dashboard,
     datasets,
+    docs,
     embeddings,
     events,
     health,
@@ -68,11 +69,19 @@ def create_app(settings: Settings) -> FastAPI:
         embedder.close()
         engine.dispose()
 
-    app = FastAPI(title="ppgssl", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="ppgssl",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # ours checks what it loads
+        redoc_url=None,
+    )
     install_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(_v1())
     app.include_router(dashboard.router)
+    app.include_router(docs.router)
     app.mount("/static", dashboard.STATIC_FILES)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.security_headers import add_security_headers
 from ppgssl.errors import InputError, PpgsslError
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import (
@@ -180,8 +181,10 @@ def database_unavailable() -> JSONResponse:
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
-    return problem(
+    answer = problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal_error",
         f"{request.method} {request.url.path} failed for a reason of our own; the log says more",
     )
+    add_security_headers(answer.headers, request.url.path)  # it passes no middleware on its way
+    return answer

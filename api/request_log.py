@@ -11,6 +11,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import KEY_ID
 from api.metrics import route_of
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class RequestLogMiddleware:
                 "path": scope["path"],
                 "status": status,
                 "seconds": round(time.perf_counter() - began, 6),
+                "key_id": scope.get(KEY_ID),
             }
             log.info("answered", extra=answered)
 

@@ -15,8 +15,6 @@ HEADERS = {
     # Nothing from elsewhere, nothing inline: text from a job can never become a script.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # a new version of the service is a new dashboard
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 CONTEXT = (
     *("worker_id", "job_id", "attempt"),
-    *("request_id", "method", "route", "path", "status", "seconds"),
+    *("request_id", "method", "route", "path", "status", "seconds", "key_id"),
 )
 
 
