@@ -67,12 +67,17 @@ def find_encoder(store: JobStore, settings: Settings, model: str) -> FoundEncode
     Raises:
         ModelNotFoundError: Nothing has this name.
         CheckpointNotFoundError: The job has no best checkpoint (yet).
-        CheckpointError: The checkpoint holds no encoder.
+        CheckpointError: The checkpoint holds no encoder, or does not lie in the artifact root.
     """
     if model == DEFAULT_MODEL:
         return FoundEncoder(default_encoder_folder())
     row = store.find_model(checked_name(model))
-    folder = settings.artifact_root / row.folder
+    folder = (settings.artifact_root / row.folder).resolve()
+    if not folder.is_relative_to(settings.artifact_root.resolve()):
+        raise CheckpointError(
+            f"checkpoint {row.name!r} of job {row.job_id} does not lie in the artifact root; "
+            "move it there, or train again"
+        )
     return FoundEncoder(folder, weights_sha256(row), row.job_id, row.name)
 
 

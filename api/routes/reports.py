@@ -93,7 +93,12 @@ def report_files(job: Job, settings: Settings) -> dict[str, Path]:
     if job.status is not JobStatus.SUCCEEDED:
         remedy = "submit another" if job.status.is_finished else "wait until it has succeeded"
         raise JobStateError(f"job {job.id} is {job.status} and has no report; {remedy}", job.status)
-    files = {path.name: path for path in sorted(settings.report_folder(job.id).glob("*"))}
+    root = settings.artifact_root.resolve()
+    files = {
+        path.name: path
+        for path in sorted(settings.report_folder(job.id).glob("*"))
+        if path.resolve().is_relative_to(root)  # a link out of it is no part of the report
+    }
     if not files.keys() >= {JSON_FILE, MARKDOWN_FILE}:
         raise ProblemError(
             HTTPStatus.GONE,

@@ -94,11 +94,15 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def dataset_names(root: Path) -> list[str]:
-    """Names of the dataset folders directly under `root`, sorted; damaged ones are listed too."""
+    """Names of the dataset folders directly under `root`, sorted; damaged ones are listed too.
+
+    A link that leads out of `root` is not: nothing behind it can be opened by its name either.
+    """
     if not root.is_dir():
         return []
+    inside = (folder for folder in root.iterdir() if _is_below(folder.resolve(), root))
     return sorted(
-        folder.name for folder in root.iterdir() if folder.is_dir() and _looks_like_dataset(folder)
+        folder.name for folder in inside if folder.is_dir() and _looks_like_dataset(folder)
     )
 
 
