@@ -43,6 +43,7 @@ def test_a_body_that_says_it_is_too_large_is_refused(service: Service):
 
     assert problem_of(answer) == (413, "body_too_large")
     assert f"{MAX_BYTES} bytes" in answer.json()["detail"]
+    assert answer.json()["limit_bytes"] == MAX_BYTES
 
 
 def test_a_body_that_does_not_say_its_size_is_refused_while_it_is_read(service: Service):
@@ -52,6 +53,7 @@ def test_a_body_that_does_not_say_its_size_is_refused_while_it_is_read(service: 
 
     assert "content-length" not in answer.request.headers
     assert problem_of(answer) == (413, "body_too_large")
+    assert answer.json()["limit_bytes"] == MAX_BYTES
 
 
 def test_a_body_that_never_ends_is_not_read_to_its_end(service: Service):
@@ -258,6 +260,10 @@ def test_a_container_is_as_open_as_the_address_its_port_is_published_at(tmp_path
     ("variables", "message"),
     [
         ({"PPGSSL_HOST": "0.0.0.0"}, "error: PPGSSL_HOST: '0.0.0.0' lets others reach"),
+        (
+            {"PPGSSL_HOST": "127.0.0.1", "PPGSSL_PUBLISHED_ADDRESS": "0.0.0.0"},
+            "error: PPGSSL_PUBLISHED_ADDRESS: '0.0.0.0' lets others reach",
+        ),
         ({"PPGSSL_PORT": "many"}, "error: PPGSSL_PORT"),
     ],
 )
