@@ -13,6 +13,7 @@
         ├── SelfCheckError                  the model cannot learn even one batch by heart
         ├── CollapsedError                  the run learns nothing, and was told to stop then
         ├── CheckpointWriteError            a checkpoint could not be written
+        ├── OutOfMemoryError                memory does not hold even one window's training
         └── ServiceError                    the HTTP service could not be reached, or refused
 
 Every class has a stable `code`: jobs, problem details and scripts match on it, never on the text.
@@ -97,6 +98,12 @@ class CheckpointWriteError(RunError):
     """A checkpoint could not be written; the previous one still stands."""
 
     code = "checkpoint_write_failed"
+
+
+class OutOfMemoryError(RunError):
+    """Memory does not hold the training of even one window at a time."""
+
+    code = "out_of_memory"
 
 
 class ServiceError(RunError):

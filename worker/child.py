@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from ppgssl.errors import PpgsslError
 from ppgssl.training.interrupt import stop_on_signals
+from ppgssl.training.memory import is_out_of_memory
 from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, RunPlan
 from worker.kinds import load_runner
 from worker.order import Order
@@ -101,16 +102,6 @@ def error_code(error: Exception) -> str:
     if isinstance(error, PpgsslError):
         return error.code
     return "out_of_memory" if is_out_of_memory(error) else "internal_error"
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, PyTorch's CPU allocator or CUDA ran out of memory."""
-    torch = sys.modules.get("torch")
-    return (
-        isinstance(error, MemoryError)
-        or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-        or "can't allocate memory" in str(error)  # how PyTorch's CPU allocator says it
-    )
 
 
 def describe(error: Exception) -> str:

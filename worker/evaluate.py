@@ -5,7 +5,6 @@ a whole once the evaluation is done, or not at all.
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,10 +104,9 @@ def warn(evaluation: Evaluation, reporter: RunReporter) -> None:
 
 
 def publish_report(evaluation: Evaluation, out: Path) -> None:
-    """Write the report beside its place, then move it there; an earlier attempt's is replaced."""
+    """Write the report beside its place, then move it there."""
     with TemporaryDirectory(prefix=".report-", dir=out) as scratch:
         written = Path(scratch) / REPORT_FOLDER
         written.mkdir()
         write_report(evaluation, written)
-        shutil.rmtree(out / REPORT_FOLDER, ignore_errors=True)
         written.rename(out / REPORT_FOLDER)

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One attempt at one job. Paths are text, so that the whole of it is JSON."""
+    """One claim of one job. Paths are text, so that the whole of it is JSON."""
 
     job_id: str
     attempt: int
@@ -20,11 +20,11 @@ class Order:
     encoders: str
     """Folder of the encoders that are kept for evaluations, each named by its sha256."""
     out: str
-    """Run folder; where it holds a checkpoint `last`, a training run continues from there."""
+    """Folder of this claim; nobody else writes there."""
+    resume_from: str | None
+    """Folder of the job's published checkpoint `last`, to continue from."""
     device: str
     """For a config that says `auto`."""
-    known_step: int
-    """Last step whose losses are in the job table."""
     parent_pid: int
 
     def write(self, path: Path) -> None:

@@ -29,13 +29,12 @@ class ChildProcess:
     """One run of `worker.child`, in a session of its own."""
 
     def __init__(self, order: Order, inbox: Inbox) -> None:
-        out = Path(order.out)
-        out.mkdir(parents=True, exist_ok=True)
-        order.write(out / ORDER_FILE)
+        file = Path(order.out) / ORDER_FILE
+        order.write(file)
         messages, messages_end = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.child", str(out / ORDER_FILE), str(messages_end)],
+                [sys.executable, "-m", "worker.child", str(file), str(messages_end)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

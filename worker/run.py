@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ppgssl.jobs.database import DATABASE_AWAY
-from ppgssl.jobs.errors import LeaseLostError
+from ppgssl.jobs.errors import JobNotFoundError, LeaseLostError
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import Claim, JobError, Report
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.status import Action
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Job
+from worker.attempt_files import AttemptFiles
 from worker.heartbeat import Heartbeat
 from worker.inbox import Inbox
 from worker.kinds import STOPPED
@@ -67,6 +68,7 @@ class Run:
         self._runner = runner
         self._stop = stop
         self._alive = alive
+        self._files = AttemptFiles(store, settings, claim.lease)
         self._inbox = Inbox(settings.artifact_root)
         self._unwritten = Report()
         self._stop_reason: str | None = None
@@ -93,14 +95,16 @@ class Run:
         with self._heartbeat:
             try:
                 job = self._insist(self._work())
-            except LeaseLostError as error:
+            except (LeaseLostError, JobNotFoundError) as error:
                 self._log.warning("%s: its run was ended and nothing more is written", error)
             else:
                 self._log.info("the job is now %s", job.status)
+        self._files.leave()
 
     def _work(self) -> Callable[[], Job]:
         """Run the child to its end; return the last write, which settles the job."""
         try:
+            self._insist(self._files.create)
             kills_before = oom_kills()
             child = ChildProcess(self._order(), self._inbox)
         except OSError as error:
@@ -117,6 +121,7 @@ class Run:
 
     def _order(self) -> Order:
         # Absolute paths: the child need not share our working directory.
+        last = self._insist(self._files.last_checkpoint)
         return Order(
             job_id=self._job.id,
             attempt=self._job.attempt,
@@ -125,9 +130,9 @@ class Run:
             dataset=self._job.dataset,
             data_root=str(self._settings.data_root.resolve()),
             encoders=str(self._settings.kept_encoders.resolve()),
-            out=str(self._settings.job_folder(self._job.id).resolve()),
+            out=str(self._files.folder),
+            resume_from=None if last is None else str(last),
             device=self._settings.device,
-            known_step=self._insist(lambda: self._store.newest_step(self._job.id)),
             parent_pid=os.getpid(),
         )
 
@@ -168,8 +173,11 @@ class Run:
         """Write what the child told; what cannot be written now is kept for the next time."""
         if self._unwritten.is_empty:
             self._unwritten = self._inbox.take()
-        action = self._store.record(self._lease, self._unwritten)
+        report = self._unwritten
+        action = self._store.record(self._lease, report)
         self._unwritten = Report()
+        if report.checkpoints:
+            self._files.remove_replaced(report.checkpoints)
         return action
 
     def _try_report(self) -> Action | None:

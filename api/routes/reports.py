@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from api.dependencies import JobDep, SettingsDep
+from api.dependencies import JobDep, SettingsDep, StoreDep
 from api.downloads import download
 from api.negotiation import negotiate
 from api.problems import ProblemError
@@ -20,6 +20,7 @@ from ppgssl.jobs.errors import JobStateError
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.status import JobStatus
+from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Job
 
 router = APIRouter(prefix="/jobs/{job_id}/report", tags=["reports"])
@@ -41,11 +42,12 @@ EITHER: dict[int | str, dict[str, Any]] = {
 def read_report(
     job: JobDep,
     request: Request,
+    store: StoreDep,
     settings: SettingsDep,
     format: Literal["json", "md"] | None = None,
 ) -> Response:
     """The report of a finished evaluation: as `format` says, else as `Accept` does."""
-    files = report_files(job, settings)
+    files = report_files(job, store, settings)
     asked_for = {"json": JSON, "md": MARKDOWN, None: request.headers.get("accept", "*/*")}[format]
     if negotiate(asked_for, (JSON, MARKDOWN)) == MARKDOWN:
         return Response(files[MARKDOWN_FILE].read_bytes(), media_type=MARKDOWN)
@@ -56,9 +58,11 @@ def read_report(
 
 @router.head("/{file}", include_in_schema=False)
 @router.get("/{file}", responses=NOT_FOUND | CONFLICT | GONE | BINARY, response_class=Response)
-def read_report_file(job: JobDep, file: str, request: Request, settings: SettingsDep) -> Response:
+def read_report_file(
+    job: JobDep, file: str, request: Request, store: StoreDep, settings: SettingsDep
+) -> Response:
     """One file of the report, such as a picture, whole or a range of it."""
-    files = report_files(job, settings)
+    files = report_files(job, store, settings)
     if file not in files:
         raise ProblemError(
             HTTPStatus.NOT_FOUND,
@@ -76,8 +80,8 @@ def read_report_file(job: JobDep, file: str, request: Request, settings: Setting
     )
 
 
-def report_files(job: Job, settings: Settings) -> dict[str, Path]:
-    """The files of a finished evaluation's report, by name.
+def report_files(job: Job, store: JobStore, settings: Settings) -> dict[str, Path]:
+    """The files of a finished evaluation's report, by name: of the claim that succeeded.
 
     Raises:
         ProblemError: 404, jobs of this kind leave no report; 410, the disk has it no more.
@@ -93,10 +97,12 @@ def report_files(job: Job, settings: Settings) -> dict[str, Path]:
     if job.status is not JobStatus.SUCCEEDED:
         remedy = "submit another" if job.status.is_finished else "wait until it has succeeded"
         raise JobStateError(f"job {job.id} is {job.status} and has no report; {remedy}", job.status)
+    claim = store.newest_claim(job.id)
+    assert claim is not None, f"job {job.id} succeeded without a claim"
     root = settings.artifact_root.resolve()
     files = {
         path.name: path
-        for path in sorted(settings.report_folder(job.id).glob("*"))
+        for path in sorted(settings.report_folder(job.id, claim).glob("*"))
         if path.resolve().is_relative_to(root)  # a link out of it is no part of the report
     }
     if not files.keys() >= {JSON_FILE, MARKDOWN_FILE}:

@@ -58,6 +58,8 @@ class Lease:
     token: str
     worker_id: str
     attempt: int
+    number: int
+    """Of the claim's own event: every later claim of the job has a higher one."""
 
 
 @dataclass(frozen=True, slots=True)

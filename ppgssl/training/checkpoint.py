@@ -75,11 +75,19 @@ def serialise(
     }
 
 
-def write_checkpoint(run: Path, step: int, files: dict[str, bytes], names: Iterable[str]) -> Path:
+def write_checkpoint(
+    run: Path,
+    step: int,
+    files: dict[str, bytes],
+    names: Iterable[str],
+    *,
+    keep_replaced: bool = False,
+) -> Path:
     """Write a checkpoint folder and let `names` point at it; folders without a name are removed.
 
     The files are flushed to the disk under a temporary name first, so a reader of `last` finds
-    either the old checkpoint or the new one.
+    either the old checkpoint or the new one. With `keep_replaced` nothing is removed: somebody else
+    says when nobody needs it any more.
 
     Raises:
         CheckpointWriteError: The disk is full or refuses; earlier checkpoints are untouched.
@@ -103,7 +111,8 @@ def write_checkpoint(run: Path, step: int, files: dict[str, bytes], names: Itera
             f"cannot write the checkpoint of step {step} to {run}: {error.strerror}; earlier "
             f"checkpoints are untouched: free at least {needed:.0f} MB and resume the run"
         ) from error
-    _remove_unnamed(run)
+    if not keep_replaced:
+        _remove_unnamed(run)
     return folder
 
 

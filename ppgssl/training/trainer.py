@@ -82,6 +82,9 @@ FREE_KEYS = frozenset(
 )
 """What a resumed run may change: it decides no step's result."""
 
+MICRO_BATCH_KEYS = frozenset({"training.batch_size", "training.accumulation_steps"})
+"""What it may change together, as long as a step is over as many windows as before."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
@@ -106,6 +109,8 @@ def train(
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] = never,
     resume: bool = False,
+    resume_from: Path | None = None,
+    keep_replaced: bool = False,
 ) -> TrainingResult:
     """Train on a dataset's train split, validate on its val split, leave checkpoints in `out`.
 
@@ -116,6 +121,9 @@ def train(
         reporter: Told about losses, progress, checkpoints and warnings.
         should_stop: Asked after every step; once true, the run writes `last` and returns.
         resume: Continue from `last` in `out`, where there is one.
+        resume_from: Checkpoint folder, perhaps of another run folder, to continue from where
+            `out` holds no run yet.
+        keep_replaced: Leave checkpoints that no name in `out` points at any more to somebody else.
 
     Raises:
         ConfigError: The config does not fit the dataset, or the checkpoint to resume.
@@ -129,13 +137,17 @@ def train(
     """
     check_fit(config, dataset)
     keep_freed_memory()
-    run = TrainingRun(config, dataset, out, reporter or Silent(), should_stop)
+    run = TrainingRun(
+        config, dataset, out, reporter or Silent(), should_stop, keep_replaced=keep_replaced
+    )
     if (out / "last").exists():
         if not resume:
             raise CheckpointError(
                 f"{out} already holds a training run; resume it (--resume) or choose another folder"
             )
-        run.restore(out / "last")
+        resume_from = out / "last"
+    if resume_from is not None:
+        run.restore(resume_from)
     return run.execute()
 
 
@@ -173,12 +185,15 @@ class TrainingRun:
         out: Path,
         reporter: Reporter,
         should_stop: Callable[[], bool],
+        *,
+        keep_replaced: bool = False,
     ) -> None:
         self.config = config
         self.dataset = dataset
         self.out = out
         self.reporter = reporter
         self.should_stop = should_stop
+        self.keep_replaced = keep_replaced
 
         self.device = resolve_device(config.device)
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
@@ -253,7 +268,8 @@ class TrainingRun:
             CheckpointError: The checkpoint is damaged.
             ConfigError: It was trained with settings that decide the result and differ now.
         """
-        self._check_same_run(read_config(folder))
+        earlier = read_config(folder)
+        self._check_same_run(earlier, folder)
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
@@ -264,14 +280,19 @@ class TrainingRun:
         if self.device.type == "cuda" and state["rng"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
         self.state = RunState.from_dict(state["run"])
+        windows_done = self.state.batches_done * earlier.training.batch_size
+        self.state.batches_done = windows_done // self.config.training.batch_size
 
-    def _check_same_run(self, earlier: Config) -> None:
+    def _check_same_run(self, earlier: Config, folder: Path) -> None:
         before, now = _flatten(earlier.model_dump()), _flatten(self.config.model_dump())
-        changed = sorted(key for key in now if key not in FREE_KEYS and now[key] != before.get(key))
+        free = FREE_KEYS
+        if windows_per_step(earlier) == windows_per_step(self.config):
+            free |= MICRO_BATCH_KEYS
+        changed = sorted(key for key in now if key not in free and now[key] != before.get(key))
         if changed:
             detail = ", ".join(f"{key}: {before.get(key)!r} → {now[key]!r}" for key in changed)
             raise ConfigError(
-                f"the run in {self.out} was started with other settings ({detail}); resume it with "
+                f"the run of {folder} was started with other settings ({detail}); resume it with "
                 "the same ones or start a new run in another folder"
             )
 
@@ -478,7 +499,7 @@ class TrainingRun:
             preprocessing=self.dataset.preprocessing | INPUT_PREPROCESSING,
             training=self._summary(),
         )
-        write_checkpoint(self.out, self.state.step, files, names)
+        write_checkpoint(self.out, self.state.step, files, names, keep_replaced=self.keep_replaced)
         for name in names:
             self.reporter.checkpoint(
                 CheckpointSaved(name, self.state.step, self.state.epoch, self.state.val_loss)
@@ -512,6 +533,11 @@ class TrainingRun:
 
     def _result(self, stop_reason: str) -> TrainingResult:
         return TrainingResult(stop_reason, self.state.epoch, self.state.step, self.state.best)
+
+
+def windows_per_step(config: Config) -> int:
+    """Windows that one optimiser step averages over: the effective batch."""
+    return config.training.batch_size * config.training.accumulation_steps
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Service:
         """An evaluation that succeeded, with these files as its report."""
         encoder = {"job_id": None, "checkpoint": None, "sha256": "ab" * 32}
         claim = self.evaluate(model="default", encoder=encoder)
-        folder = self.settings.report_folder(claim.job.id)
+        folder = self.settings.report_folder(claim.job.id, claim.lease.number)
         folder.mkdir(parents=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)

@@ -415,7 +415,6 @@ def test_losses_come_back_by_step_and_split(store: JobStore):
     ]  # fmt: skip
     assert everything[2].values == {"total": 0.5, "effective_rank": 3.0}
     assert [row.step for row in news] == [2, 3]
-    assert store.newest_step(job_id) == 3
 
 
 def test_going_over_old_ground_neither_rewrites_nor_repeats_history(store: JobStore):

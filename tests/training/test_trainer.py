@@ -164,6 +164,41 @@ def test_resuming_with_other_settings_is_refused_with_what_changed(dataset, tmp_
         train(tiny_config("training.learning_rate=0.5"), dataset, tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(("size", "accumulation"), [("2", "4"), ("8", "1")])
+def test_a_run_resumes_with_other_micro_batches_as_long_as_a_step_is_the_same(
+    dataset, tmp_path, size: str, accumulation: str
+):
+    train(tiny_config(), dataset, tmp_path / "whole")
+    other = f"training.batch_size={size}", f"training.accumulation_steps={accumulation}"
+
+    train(tiny_config(), dataset, tmp_path / "parts", should_stop=stop_after(2))
+    result = train(tiny_config(*other), dataset, tmp_path / "parts", resume=True)
+
+    places = [(row["step"], row["epoch"], row["split"]) for row in history(tmp_path / "parts/last")]
+    whole = [(row["step"], row["epoch"], row["split"]) for row in history(tmp_path / "whole/last")]
+    assert (result.stop_reason, result.step) == ("completed", 6)
+    assert places == whole
+
+
+def test_a_run_continues_from_a_checkpoint_of_another_folder_and_leaves_that_alone(
+    dataset, tmp_path
+):
+    train(tiny_config(), dataset, tmp_path / "whole")
+    train(tiny_config(), dataset, tmp_path / "first", should_stop=stop_after(2))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "first/last").iterdir()}
+
+    train(tiny_config(), dataset, tmp_path / "second", resume_from=tmp_path / "first/last")
+
+    assert history(tmp_path / "second/last") == history(tmp_path / "whole/last")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "first/last").iterdir()} == before
+
+
+def test_replaced_checkpoints_stay_where_somebody_else_removes_them(dataset, tmp_path):
+    train(tiny_config(), dataset, tmp_path, keep_replaced=True)
+
+    assert len(list((tmp_path / "steps").iterdir())) == 2
+
+
 def test_a_finished_run_can_be_resumed_for_more_epochs(dataset, tmp_path):
     train(tiny_config(), dataset, tmp_path)
 

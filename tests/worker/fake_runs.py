@@ -6,8 +6,8 @@ die_at          step at which the process kills itself with SIGKILL, in the firs
 raise_at        step at which it raises `error`
 deaf            SIGTERM is not heard
 
-As a real run it keeps a checkpoint `last` after every tenth step and when it is stopped, and when
-it resumes tells those losses of the checkpoint that the job table may lack.
+As a real run it keeps a checkpoint `last` after every tenth step and when it is stopped, and
+continues from the one that the job table has.
 """
 
 import json
@@ -32,10 +32,9 @@ def run(order: Order, reporter: Reporter, should_stop: Callable[[], bool]) -> st
     """Count steps from the last checkpoint to the end."""
     config, out = order.config, Path(order.out)
     steps = config["steps"]
-    step = read_step(out)
+    step = read_step(order)
     print(f"attempt {order.attempt} goes on after step {step}", flush=True)  # noqa: T201
     reporter.started(RunPlan(1, steps, {"train": steps}, "cpu", "float32", 0, step))
-    reporter.losses([point(known) for known in range(max(order.known_step, 1), step + 1)])
     while step < steps:
         if should_stop() and not config.get("deaf"):
             save(out, step, reporter, "last")
@@ -65,15 +64,16 @@ def misbehave(order: Order, step: int) -> None:
         raise ERRORS[order.config["error"]]
 
 
-def read_step(out: Path) -> int:
-    """The step of the last checkpoint; 0 without one."""
-    file = out / "last" / "state.json"
-    return json.loads(file.read_text())["step"] if file.exists() else 0
+def read_step(order: Order) -> int:
+    """The step of the checkpoint to continue from; 0 without one."""
+    if order.resume_from is None:
+        return 0
+    return json.loads((Path(order.resume_from) / "state.json").read_text())["step"]
 
 
 def save(out: Path, step: int, reporter: Reporter, name: str) -> None:
     """Write a checkpoint, swap its name to it, and tell."""
-    folder = out / "steps" / f"{step:08d}-{os.getpid()}"
+    folder = out / "steps" / f"{step:08d}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.json").write_text(json.dumps({"step": step}))
     fresh = out / f".{name}"

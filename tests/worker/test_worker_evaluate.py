@@ -40,6 +40,13 @@ def stages(bench: Bench, job_id: str) -> list[tuple[float, str]]:
     return [(e.data["fraction"], e.data["stage"]) for e in events if e.type == "progress"]
 
 
+def report_folder(bench: Bench, job_id: str) -> Path:
+    """Where the newest claim's report lies."""
+    claim = bench.store.newest_claim(job_id)
+    assert claim is not None
+    return bench.settings.report_folder(job_id, claim)
+
+
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -50,7 +57,7 @@ def test_an_evaluation_leaves_a_report_and_no_checkpoint(ready: Bench):
     ready.start_worker(REAL_WORKER)
     job = ready.wait(job_id, lambda job: job.status.is_finished)
 
-    folder = ready.settings.report_folder(job_id)
+    folder = report_folder(ready, job_id)
     report = json.loads((folder / "report.json").read_text())
     assert (job.status, job.error) == ("succeeded", None)
     assert job.progress is not None
@@ -83,7 +90,7 @@ def test_an_evaluation_that_cannot_be_done_fails_with_the_code_and_the_remedy(
     assert job.error is not None
     assert job.error["code"] == code
     assert message in job.error["message"]
-    assert not ready.settings.report_folder(job_id).exists()
+    assert not report_folder(ready, job_id).exists()
 
 
 def begun(bench: Bench, **config: Any) -> str:
@@ -102,7 +109,7 @@ def test_an_evaluation_is_cancelled_within_seconds(ready: Bench):
     job = ready.wait_for_status(job_id, "cancelled")
 
     assert job.error is None
-    assert not ready.settings.report_folder(job_id).exists()
+    assert not report_folder(ready, job_id).exists()
 
 
 @pytest.mark.slow
@@ -116,17 +123,17 @@ def test_an_evaluation_whose_worker_was_killed_begins_anew(ready: Bench):
     shares = [share for share, _ in stages(ready, job_id)]
     assert job.attempt == 2
     assert shares.count(0.0) >= 2
-    assert (ready.settings.report_folder(job_id) / "report.json").is_file()
+    assert (report_folder(ready, job_id) / "report.json").is_file()
 
 
-def test_a_report_replaces_that_of_an_attempt_whose_success_was_lost(ready: Bench):
+def test_a_report_of_an_attempt_whose_success_was_lost_goes_with_its_folder(ready: Bench):
     job_id = create(ready)
-    folder = ready.settings.report_folder(job_id)
-    folder.mkdir(parents=True)
-    (folder / "old.png").write_bytes(b"old")
+    abandoned = ready.settings.report_folder(job_id, claim=1)
+    abandoned.mkdir(parents=True)
+    (abandoned / "old.png").write_bytes(b"old")
 
     ready.start_worker(REAL_WORKER)
     ready.wait_for_status(job_id, "succeeded")
 
-    assert "old.png" not in names_in(folder)
-    assert "report.json" in names_in(folder)
+    assert not abandoned.parent.exists()
+    assert (report_folder(ready, job_id) / "report.json").is_file()

@@ -14,7 +14,8 @@ from ppgssl.jobs.errors import LeaseLostError
 from ppgssl.jobs.records import Lease, LossPoint, NewJob
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
-from worker.child import error_code, is_out_of_memory
+from ppgssl.training.memory import is_out_of_memory
+from worker.child import error_code
 from worker.heartbeat import Heartbeat
 from worker.inbox import Inbox
 from worker.liveness import is_alive, liveness_file
@@ -22,7 +23,7 @@ from worker.memory import oom_kills
 from worker.process import child_environment
 from worker.run import describe_exit
 
-LEASE = Lease("job_1", "token", "worker-1", 1)
+LEASE = Lease("job_1", "token", "worker-1", 1, 2)
 
 
 class Refusing:
@@ -171,6 +172,7 @@ def test_idle_threads_sleep_unless_the_user_said_otherwise(said: dict[str, str],
     [
         (MemoryError(), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
         (RuntimeError("something else"), False),
     ],
 )

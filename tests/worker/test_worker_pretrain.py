@@ -1,34 +1,14 @@
 """The kind `pretrain`: the real trainer in the real worker."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from pulse_jobs import make_pulses, pulse_config
 from worker_bench import Bench
 
 from ppgssl.jobs.records import NewJob
-from ppgssl.training.history import History
-from ppgssl.training.progress import LossPoint, Silent
-from worker.pretrain import retell_history
 
 REAL_WORKER = [sys.executable, "-m", "worker"]
-
-
-class Listener(Silent):
-    """Remembers the losses it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[LossPoint] = []
-
-    def losses(self, points: Sequence[LossPoint]) -> None:
-        self.told.extend(points)
-
-
-def point(step: int, split: str = "train") -> LossPoint:
-    return LossPoint(step, 1, split, {"total": 1 / step})
 
 
 def create(bench: Bench, *overrides: str, dataset: str = "pulses") -> str:
@@ -104,34 +84,9 @@ def test_a_job_paused_and_resumed_has_the_losses_of_one_that_never_stopped(bench
     bench.wait_for_step(paused, 20)
     bench.store.request_pause(paused)
     bench.wait_for_status(paused, "paused")
-    stopped_at = bench.store.newest_step(paused)
+    stopped_at = bench.store.losses(paused)[-1].step
     bench.store.request_resume(paused)
     bench.wait_for_status(paused, "succeeded")
 
     assert 20 <= stopped_at < 90
     assert bench.history(paused) == bench.history(undisturbed)
-
-
-def test_losses_that_the_job_table_lacks_are_told_from_the_checkpoint(tmp_path: Path):
-    history = History()
-    history.extend([point(1), point(2), point(2, "val"), point(3)])
-    pq.write_table(history.to_table(), tmp_path / "history.parquet")
-    listener = Listener()
-
-    retell_history(tmp_path / "history.parquet", 2, listener)
-
-    assert listener.told == [point(2), point(2, "val"), point(3)]
-
-
-@pytest.mark.parametrize("content", [None, b"no parquet"])
-def test_without_a_readable_checkpoint_there_is_nothing_to_retell(
-    tmp_path: Path, content: bytes | None
-):
-    file = tmp_path / "history.parquet"
-    if content is not None:
-        file.write_bytes(content)
-    listener = Listener()
-
-    retell_history(file, 0, listener)
-
-    assert listener.told == []

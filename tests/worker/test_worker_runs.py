@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from worker_bench import Bench, undisturbed
 
+from ppgssl.jobs.tables import Checkpoint
+
 STEPS = 30
 
 
@@ -164,7 +166,7 @@ def test_a_job_paused_while_it_runs_resumes_where_it_stopped(bench: Bench):
 
     bench.store.request_pause(job_id)
     bench.wait_for_status(job_id, "paused")
-    stopped_at = bench.store.newest_step(job_id)
+    stopped_at = bench.store.losses(job_id)[-1].step
     bench.store.request_resume(job_id)
     job = bench.wait_for_status(job_id, "succeeded")
 
@@ -184,7 +186,7 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_once_and_ends_well(bench: B
     job = bench.store.get(job_id)
     assert exit_code == 0
     assert (job.status, job.attempt, job.keeps_attempt) == ("queued", 1, True)
-    assert bench.store.checkpoint(job_id, "last").step == bench.store.newest_step(job_id)
+    assert bench.store.checkpoint(job_id, "last").step == bench.store.losses(job_id)[-1].step
 
 
 def test_an_idle_worker_ends_at_once(bench: Bench):
@@ -220,7 +222,7 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_more_once_it_wakes(bench:
     frozen = bench.start_worker()
     bench.wait_for_step(job_id, 3)
 
-    frozen.send_signal(signal.SIGSTOP)
+    bench.freeze(frozen)
     bench.start_worker()
     bench.wait(job_id, lambda job: job.attempt == 2)
     frozen.send_signal(signal.SIGCONT)
@@ -229,6 +231,38 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_more_once_it_wakes(bench:
     assert job.attempt == 2
     assert bench.history(job_id) == undisturbed(100)
     assert "its run was ended and nothing more is written" in bench.worker_logs()
+
+
+def test_a_frozen_run_that_wakes_spoils_none_of_its_successors_files(bench: Bench):
+    job_id = bench.create(steps=60, step_s=0.03)
+    frozen = bench.start_worker()
+    bench.wait_for_step(job_id, 13)
+    (frozen_child,) = child_pids(job_id)
+
+    bench.freeze(frozen)
+    os.kill(frozen_child, signal.SIGSTOP)
+    bench.start_worker()
+    bench.wait(job_id, lambda job: job.attempt == 2)
+    os.kill(frozen_child, signal.SIGCONT)  # its worker does not hold it back yet
+    bench.wait_for_step(job_id, 25)
+    frozen.send_signal(signal.SIGCONT)
+    bench.wait_for_status(job_id, "succeeded")
+    bench.stop_workers()
+
+    attempts = bench.settings.attempts_folder(job_id)
+    rows = bench.store.checkpoints(job_id)
+    named = {bench.settings.artifact_root / row.folder for row in rows}
+    assert bench.history(job_id) == undisturbed(60)
+    assert {row.attempt for row in rows} == {2}
+    assert all(is_as_listed(bench, row) for row in rows)
+    assert set(attempts.glob("*/steps/*")) == named
+
+
+def is_as_listed(bench: Bench, row: Checkpoint) -> bool:
+    """Whether a checkpoint's file is the one that its row tells of."""
+    (file,) = row.files
+    content = (bench.settings.artifact_root / row.folder / file["name"]).read_bytes()
+    return hashlib.sha256(content).hexdigest() == file["sha256"]
 
 
 def test_two_workers_share_a_queue(bench: Bench):

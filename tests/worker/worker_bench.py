@@ -1,6 +1,7 @@
 """Real worker processes on a job table: start them, give them jobs, wait for their ends."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ppgssl.jobs.database import open_database
 from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
@@ -45,6 +47,20 @@ class Bench:
             )
         self.workers.append(worker)
         return worker
+
+    def freeze(self, worker: subprocess.Popen[str]) -> None:
+        """SIGSTOP, but not in the middle of a write: on SQLite that would stop everybody's."""
+        engine = open_database(self.settings.database)
+        with engine.begin():  # nobody else can be in the middle of one now
+            worker.send_signal(signal.SIGSTOP)
+        engine.dispose()
+
+    def stop_workers(self) -> None:
+        """End every worker well, and wait until it has."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.wait(PATIENCE_S)
 
     def create(self, *, max_attempts: int = 3, max_runtime_s: float | None = None, **config) -> str:
         """The id of a new fake job."""

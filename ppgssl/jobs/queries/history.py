@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from ppgssl.jobs.queries.lookups import find_checkpoint, find_job, page_of
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.records import Page
+from ppgssl.jobs.status import EventType, JobStatus
 from ppgssl.jobs.tables import Checkpoint, Event, LogLine, Loss
 from ppgssl.jobs.thinning import share_points, thin
 
@@ -63,6 +64,23 @@ class JobHistory(Transactions):
                 .limit(limit + 1)
             )
             return page_of(session.scalars(query).all(), limit)
+
+    def newest_claim(self, job_id: str) -> int | None:
+        """Number of the job's newest claim; None before the first.
+
+        Raises:
+            JobNotFoundError: No such job.
+        """
+        with self._read() as session:
+            told = session.scalars(
+                select(Event)
+                .where(
+                    Event.job_seq == find_job(session, job_id).seq, Event.type == EventType.STATUS
+                )
+                .order_by(Event.id.desc())
+            )
+            claims = (event.id for event in told if event.data["status"] == JobStatus.RUNNING)
+            return next(claims, None)
 
     def log_lines(self, job_id: str, *, after: int = 0, limit: int = 1000) -> Page[LogLine]:
         """Log lines with a number above `after`, oldest first.

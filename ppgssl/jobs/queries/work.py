@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import case, func, select, update
 
-from ppgssl.jobs.queries.lookups import find_job, held_by, held_job, lost
+from ppgssl.jobs.queries.lookups import held_by, held_job, lost
 from ppgssl.jobs.queries.telling import (
     add_checkpoint,
     add_log_lines,
@@ -23,7 +23,7 @@ from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.queries.transitions import do_request, end_attempt, move
 from ppgssl.jobs.records import Claim, JobError, Lease, Report
 from ppgssl.jobs.status import Action, EventType, JobStatus
-from ppgssl.jobs.tables import Job, Loss
+from ppgssl.jobs.tables import Job
 
 
 class JobWork(Transactions):
@@ -65,7 +65,9 @@ class JobWork(Transactions):
                 return None
             tell_status(session, job, now)
             assert job.lease_token is not None
-            return Claim(job, Lease(job.id, job.lease_token, worker_id, job.attempt))
+            return Claim(
+                job, Lease(job.id, job.lease_token, worker_id, job.attempt, job.last_event)
+            )
 
     def renew_lease(self, lease: Lease, duration: timedelta) -> None:
         """Keep the job for `duration` from now; touches nothing but the lease.
@@ -108,17 +110,6 @@ class JobWork(Transactions):
                 job.progress = report.progress
                 tell(session, job, EventType.PROGRESS, report.progress, now)
             return job.requested_action
-
-    def newest_step(self, job_id: str) -> int:
-        """The last step in the job's loss history; 0 before the first.
-
-        Raises:
-            JobNotFoundError: No such job.
-        """
-        with self._read() as session:
-            job = find_job(session, job_id)
-            newest = select(func.max(Loss.step)).where(Loss.job_seq == job.seq)
-            return session.scalars(newest).one() or 0
 
     def succeed(self, lease: Lease) -> Job:
         """The run trained to its end.
