@@ -6,12 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from job_clock import Clock
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from ppgssl.cli.keys import app
 from ppgssl.errors import ConfigError
+from ppgssl.jobs.database import MIGRATIONS, migrate, open_database
 from ppgssl.jobs.errors import ApiKeyNotFoundError
 from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.roles import Role
@@ -90,6 +93,26 @@ def test_a_name_is_one_line_of_text(keys: ApiKeys, name: str):
 )
 def test_a_role_covers_those_before_it(role: Role, covered: list[Role]):
     assert [needed for needed in Role if role.covers(needed)] == covered
+
+
+def test_keys_of_the_first_revision_that_had_them_survive_an_upgrade(database_url: str):
+    engine = open_database(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO api_keys (id, name, role, sha256, prefix, created_at) "
+                "VALUES ('key_1', 'old', 'submit', 'ab', 'ppgssl_', '2026-01-01 00:00:00+00:00')"
+            )
+        )
+
+    migrate(engine)
+
+    assert [(row.id, row.role) for row in ApiKeys(engine).all()] == [("key_1", Role.SUBMIT)]
+    engine.dispose()
 
 
 # ----------------------------------------------------------------------------------- command line
