@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ppgssl.errors import PpgsslError
+from ppgssl.jobs.status import Reason
 from ppgssl.training.interrupt import stop_on_signals
 from ppgssl.training.memory import is_out_of_memory
 from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, RunPlan
@@ -101,7 +102,7 @@ def error_code(error: Exception) -> str:
     """The stable code of an error: ppgssl's own, `out_of_memory`, or `internal_error`."""
     if isinstance(error, PpgsslError):
         return error.code
-    return "out_of_memory" if is_out_of_memory(error) else "internal_error"
+    return Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.INTERNAL_ERROR
 
 
 def describe(error: Exception) -> str:

@@ -17,7 +17,7 @@ from ppgssl.jobs.errors import JobNotFoundError, LeaseLostError
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import Claim, JobError, Report
 from ppgssl.jobs.settings import Settings
-from ppgssl.jobs.status import Action
+from ppgssl.jobs.status import Action, Reason
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Job
 from worker.attempt_files import AttemptFiles
@@ -109,7 +109,7 @@ class Run:
             child = ChildProcess(self._order(), self._inbox)
         except OSError as error:
             self._log.exception("cannot start the run")
-            failure = JobError("internal_error", f"the run could not be started: {error}")
+            failure = JobError(Reason.INTERNAL_ERROR, f"the run could not be started: {error}")
             return lambda: self._store.fail(self._lease, failure)
         self._log.info("started process %d", child.pid)
         try:
@@ -213,7 +213,7 @@ class Run:
             return lambda: self._store.succeed(self._lease)
         elif self._too_long:
             limit = self._job.max_runtime_s
-            failure = JobError("max_runtime_exceeded", f"it ran for longer than {limit:g} s")
+            failure = JobError(Reason.MAX_RUNTIME_EXCEEDED, f"it ran for longer than {limit:g} s")
         elif told == STOPPED or self._stop_reason is not None:
             reason = self._stop_reason or "the run was told to stop from outside"
             return lambda: self._store.hand_back(self._lease, reason)
@@ -230,11 +230,11 @@ class Run:
         if was_sigkill and out_of_memory:
             remedy = OUT_OF_MEMORY.get(self._job.kind, "ask for less")
             return JobError(
-                "out_of_memory",
+                Reason.OUT_OF_MEMORY,
                 f"its process was {how} because memory ran out: {remedy} or give the machine "
                 f"more{said}",
             )
-        return JobError("process_died", f"its process was {how}{said}", retryable=True)
+        return JobError(Reason.PROCESS_DIED, f"its process was {how}{said}")
 
 
 def describe_exit(exit_code: int | None) -> tuple[str, bool]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from ppgssl.jobs.status import RETRIED
 from ppgssl.jobs.tables import Checkpoint, Job
 
 Item = TypeVar("Item")
@@ -121,11 +122,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a run ended badly. `retryable`: another attempt could do better."""
+    """Why a run ended badly; `code` is a `Reason` or a code of `ppgssl.errors`."""
 
     code: str
     message: str
-    retryable: bool = False
+
+    @property
+    def is_retryable(self) -> bool:
+        """Another attempt could do better."""
+        return self.code in RETRIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,27 @@ STALLED = "stalled"
 """Shown instead of `running` while the lease has run out; never stored."""
 
 
+class Reason(StrEnum):
+    """Why a job failed, in a stable word; the run's own errors add the codes of `ppgssl.errors`."""
+
+    WORKER_LOST = "worker_lost"
+    """The lease ran out: its worker was killed, cut off or frozen."""
+    PROCESS_DIED = "process_died"
+    """The run's process ended without a word; the message has its last lines."""
+    CHECKPOINT_WRITE_FAILED = "checkpoint_write_failed"
+    """The disk was full or refused; the run told so."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The kernel killed it for memory, or not even one window at a time fits the device."""
+    MAX_RUNTIME_EXCEEDED = "max_runtime_exceeded"
+    """It ran longer, over all its attempts, than was allowed when it was submitted."""
+    INTERNAL_ERROR = "internal_error"
+    """A defect of ours; the log has the traceback."""
+
+
+RETRIED = frozenset({Reason.WORKER_LOST, Reason.PROCESS_DIED, Reason.CHECKPOINT_WRITE_FAILED})
+"""What another attempt may mend. The same input and the same seed fail the same way again."""
+
+
 class Action(StrEnum):
     """What was asked of a running job; its worker does it within seconds."""
 

@@ -27,7 +27,7 @@ from ppgssl.jobs.status import STALLED, Action, EventType, JobStatus
 from ppgssl.jobs.store import JobStore
 
 LEASE = timedelta(seconds=60)
-LOST = JobError("process_died", "the training process was killed", retryable=True)
+LOST = JobError("process_died", "the training process was killed")
 
 
 def new_job(**changes: object) -> NewJob:

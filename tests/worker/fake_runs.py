@@ -17,13 +17,25 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ppgssl.errors import DatasetError
+from ppgssl.errors import (
+    CheckpointWriteError,
+    ConfigError,
+    DatasetError,
+    NonFiniteLossError,
+    OutOfMemoryError,
+    SelfCheckError,
+)
 from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, Reporter, RunPlan
 from worker.order import Order
 
 ERRORS = {
     "dataset": DatasetError("the dataset is damaged; prepare it anew"),
+    "config": ConfigError("training.epochs: no"),
+    "nan": NonFiniteLossError("step 5: the loss is not finite"),
+    "self-check": SelfCheckError("one batch cannot be learnt"),
     "memory": MemoryError("no memory"),
+    "one window": OutOfMemoryError("memory does not hold one window"),
+    "disk": CheckpointWriteError("no space left on device"),
     "bug": KeyError("typo"),
 }
 

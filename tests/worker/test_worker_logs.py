@@ -22,7 +22,7 @@ class AwayStore:
 
 
 def test_a_lost_heartbeat_is_logged_with_worker_job_and_attempt(caplog: pytest.LogCaptureFixture):
-    lease = Lease("job_1", "token", "worker-1", attempt=2)
+    lease = Lease("job_1", "token", "worker-1", attempt=2, number=1)
     store = cast(JobStore, AwayStore())
 
     with Heartbeat(store, lease, every_seconds=0.001, lease_seconds=60):

@@ -62,11 +62,15 @@ def test_a_job_runs_to_its_end_and_leaves_everything_a_watcher_needs(bench: Benc
     ("error", "code", "message"),
     [
         ("dataset", "dataset_invalid", "the dataset is damaged; prepare it anew"),
+        ("config", "config_invalid", "training.epochs: no"),
+        ("nan", "non_finite_loss", "step 5: the loss is not finite"),
+        ("self-check", "self_check_failed", "one batch cannot be learnt"),
         ("memory", "out_of_memory", "MemoryError: no memory"),
+        ("one window", "out_of_memory", "memory does not hold one window"),
         ("bug", "internal_error", "KeyError: 'typo'"),
     ],
 )
-def test_an_error_ends_the_job_with_its_code_and_a_traceback_in_the_log(
+def test_an_error_that_no_retry_mends_ends_the_job_with_its_code_and_a_traceback_in_the_log(
     bench: Bench, error: str, code: str, message: str
 ):
     job_id = bench.create(steps=STEPS, raise_at=5, error=error)
@@ -78,6 +82,18 @@ def test_an_error_ends_the_job_with_its_code_and_a_traceback_in_the_log(
     assert job.attempt == 1
     assert bench.history(job_id) == undisturbed(4)
     assert "Traceback (most recent call last):" in bench.log(job_id)
+
+
+def test_a_full_disk_is_tried_again_and_the_checkpoint_before_it_stands(bench: Bench):
+    job_id = bench.create(steps=STEPS, raise_at=15, error="disk", max_attempts=2)
+
+    bench.start_worker()
+    job = bench.wait_for_status(job_id, "failed")
+
+    assert job.error == {"code": "checkpoint_write_failed", "message": "no space left on device"}
+    assert job.attempt == 2
+    assert bench.store.checkpoint(job_id, "last").step == 10
+    assert bench.history(job_id) == undisturbed(14)
 
 
 def test_a_run_killed_with_sigkill_fails_clearly_once_its_attempts_are_used_up(bench: Bench):

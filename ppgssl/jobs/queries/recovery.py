@@ -8,9 +8,8 @@ from ppgssl.jobs.queries.lookups import stalled_at
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.queries.transitions import end_attempt
 from ppgssl.jobs.records import JobError
+from ppgssl.jobs.status import Reason
 from ppgssl.jobs.tables import Job
-
-WORKER_LOST = "worker_lost"
 
 
 class Recovery(Transactions):
@@ -27,7 +26,5 @@ class Recovery(Transactions):
             jobs = session.scalars(expired.with_for_update(skip_locked=True)).all()
             for job in jobs:
                 message = f"worker {job.worker_id} was not heard of for longer than its lease"
-                end_attempt(
-                    session, job, JobError(WORKER_LOST, message, retryable=True), self._clock()
-                )
+                end_attempt(session, job, JobError(Reason.WORKER_LOST, message), self._clock())
             return jobs

@@ -34,7 +34,7 @@ def end_attempt(session: Session, job: Job, error: JobError, now: datetime) -> N
     """Do what was asked of a job whose run died; else queue it again where that helps, or fail."""
     if do_request(session, job, now):
         return
-    if error.retryable and job.attempt < job.max_attempts:
+    if error.is_retryable and job.attempt < job.max_attempts:
         reason = (
             f"attempt {job.attempt} of {job.max_attempts} ended ({error.code}): {error.message}"
         )
