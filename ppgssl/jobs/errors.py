@@ -6,6 +6,7 @@ InputError
 ├── ModelNotFoundError            neither a job nor an alias has this name
 ├── ApiKeyNotFoundError           no API key has this id
 ├── WebhookNotFoundError          no webhook has this id
+├── DeliveryNotFoundError         the webhook has no delivery of this id
 └── JobConflictError              the request contradicts what is there: HTTP 409
     ├── JobStateError             the job's status makes the request senseless
     ├── IdempotencyError          the key was used with another request body
@@ -46,6 +47,12 @@ class WebhookNotFoundError(InputError):
     """No webhook has this id."""
 
     code = "webhook_not_found"
+
+
+class DeliveryNotFoundError(InputError):
+    """The webhook has no delivery of this id."""
+
+    code = "delivery_not_found"
 
 
 class JobConflictError(InputError):

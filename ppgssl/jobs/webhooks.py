@@ -10,7 +10,11 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ppgssl.jobs.errors import WebhookDisabledError, WebhookNotFoundError
+from ppgssl.jobs.errors import (
+    DeliveryNotFoundError,
+    WebhookDisabledError,
+    WebhookNotFoundError,
+)
 from ppgssl.jobs.queries.lookups import page_of
 from ppgssl.jobs.queries.outbox import new_delivery
 from ppgssl.jobs.queries.transactions import Transactions
@@ -65,22 +69,24 @@ class Webhooks(Transactions):
             session.delete(_find(session, webhook_id, lock=True))
 
     def deliveries(
-        self, webhook_id: str, *, after: int | None = None, limit: int = 20
+        self, webhook_id: str, *, after: str | None = None, limit: int = 20
     ) -> Page[WebhookDelivery]:
-        """What an endpoint was told, newest first; `after` is the `seq` of the last one seen.
+        """What an endpoint was told, newest first; `after` is the id of the last one seen.
 
         Raises:
             WebhookNotFoundError: No such endpoint.
+            DeliveryNotFoundError: `after` is none of its deliveries (any more).
         """
         with self._read() as session:
-            query = (
-                select(WebhookDelivery)
-                .where(WebhookDelivery.endpoint_seq == _find(session, webhook_id).seq)
-                .order_by(WebhookDelivery.seq.desc())
-                .limit(limit + 1)
+            of_endpoint = select(WebhookDelivery).where(
+                WebhookDelivery.endpoint_seq == _find(session, webhook_id).seq
             )
+            query = of_endpoint.order_by(WebhookDelivery.seq.desc()).limit(limit + 1)
             if after is not None:
-                query = query.where(WebhookDelivery.seq < after)
+                last = session.scalars(of_endpoint.where(WebhookDelivery.id == after)).one_or_none()
+                if last is None:
+                    raise DeliveryNotFoundError(f"webhook {webhook_id} has no delivery {after!r}")
+                query = query.where(WebhookDelivery.seq < last.seq)
             return page_of(session.scalars(query).all(), limit)
 
     def queue_test(self, webhook_id: str) -> WebhookDelivery:
