@@ -104,8 +104,8 @@ class AllowedHosts:
         for address in addresses:
             if rule is None or not self._may_reach(ipaddress.ip_address(address), rule):
                 raise WebhookHostError(
-                    f"{origin_of(url).host} leads to {address}, which is not a public address; list "
-                    f"the address or its network in {SETTING} where that is meant"
+                    f"{origin_of(url).host} leads to {address}, which is not a public address; "
+                    f"list the address or its network in {SETTING} where that is meant"
                 )
         if not addresses:
             raise WebhookHostError(f"{origin_of(url).host} leads to no address")

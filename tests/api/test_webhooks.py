@@ -2,17 +2,22 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -33,6 +38,7 @@ from ppgssl.jobs.status import JobStatus
 from ppgssl.jobs.webhooks import Webhooks
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdefghijklmn").decode()
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 LATER = timedelta(days=30)
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -449,3 +455,60 @@ def test_two_services_on_one_database_send_each_delivery_once(tmp_path: Path, re
 
     ids = [headers["webhook-id"] for headers in receiver.headers]
     assert len(ids) == len(set(ids)) == 20
+
+
+def test_an_answer_without_end_is_not_read():
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+            while True:
+                connection.sendall(bytes(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        host = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        outcome = outcome_of(host, f"{host}/", resolving_to("127.0.0.1"))
+        thread.join()
+
+    assert outcome == Outcome(status_code=200)
+
+
+# ------------------------------------------------------------------------------- what is written
+
+
+def test_the_urls_of_webhooks_stay_out_of_the_log():
+    program = """
+import logging
+from ppgssl.jobs.structured_logging import configure_logging
+configure_logging("DEBUG")
+logging.getLogger("httpx").info("HTTP Request: POST https://hooks.example.org/secret")
+logging.getLogger("api").info("this is seen")
+"""
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert "this is seen" in run.stderr
+    assert "secret" not in run.stderr
+
+
+def test_the_lines_that_the_documentation_gives_tell_a_signature_from_a_forgery():
+    given: dict[str, Any] = {}
+    (lines,) = re.findall(r"```python verify\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    exec(lines, given)
+    now = int(time.time())
+
+    def is_taken(body: bytes, *, sent_at: int = now, secret: str = SECRET) -> bool:
+        headers = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(sent_at),
+            "webhook-signature": f"v1,AAAA {sign(secret, 'msg_1', sent_at, '{}')}",
+        }
+        return given["verify"](SECRET, headers, body)
+
+    assert is_taken(b"{}")
+    assert not is_taken(b"{ }")
+    assert not is_taken(b"{}", sent_at=now - 301)
+    assert not is_taken(b"{}", secret="whsec_AAAA")

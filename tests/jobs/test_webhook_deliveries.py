@@ -231,6 +231,23 @@ def test_a_deleted_endpoint_takes_its_deliveries_along(
         webhooks.delete(endpoint.id)
 
 
+def test_a_webhook_that_is_deleted_meanwhile_does_not_break_the_jobs_change(
+    webhooks: Webhooks, deliveries: Deliveries, engine: Engine, store: JobStore, clock: Clock
+):
+    job = queue(store)
+    endpoint = webhooks.create(URL, list(JobStatus))
+    deleting = threading.Thread(target=webhooks.delete, args=(endpoint.id,))
+
+    with Session(engine) as session, session.begin():
+        tell_status(session, session.merge(job), clock())
+        deleting.start()
+    deleting.join()
+
+    assert len(store.events(job.id).items) == 2
+    assert webhooks.endpoints().items == []
+    assert deliveries.claim_due(10, LEASE) == ()
+
+
 def test_each_secret_is_one_of_its_own_as_the_standard_wants_it(webhooks: Webhooks):
     secrets = [webhooks.create(URL, list(JobStatus)).secret for _ in range(2)]
 
