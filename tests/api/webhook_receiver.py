@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +32,7 @@ class Receiver:
 @contextmanager
 def receiving(
     statuses: Sequence[int] = (204,), *, location: str = "", tls: ssl.SSLContext | None = None
-) -> Iterator[Receiver]:
+) -> Generator[Receiver]:
     """A receiver on a loopback port, from its first request to its end."""
     receiver = Receiver(list(statuses), location)
 

@@ -136,7 +136,8 @@ def test_a_delivered_one_is_not_sent_again(
     endpoint = webhooks.create(URL, list(JobStatus))
     webhooks.queue_test(endpoint.id)
 
-    deliveries.settle(*deliveries.claim_due(10, LEASE), TAKEN)
+    (tried,) = deliveries.claim_due(10, LEASE)
+    deliveries.settle(tried, TAKEN)
     clock.advance(100_000)
 
     (row,) = webhooks.deliveries(endpoint.id).items
@@ -205,7 +206,8 @@ def test_what_ended_is_forgotten_after_some_days(
 ):
     endpoint = webhooks.create(URL, list(JobStatus))
     webhooks.queue_test(endpoint.id)
-    deliveries.settle(*deliveries.claim_due(1, LEASE), TAKEN)
+    (tried,) = deliveries.claim_due(1, LEASE)
+    deliveries.settle(tried, TAKEN)
     pending = webhooks.queue_test(endpoint.id)
 
     clock.advance(KEPT.total_seconds())
@@ -241,6 +243,7 @@ def test_a_webhook_that_is_deleted_meanwhile_does_not_break_the_jobs_change(
     with Session(engine) as session, session.begin():
         tell_status(session, session.merge(job), clock())
         deleting.start()
+        deleting.join(0.3)  # it waits for us, or it is done and we shall meet a broken reference
     deleting.join()
 
     assert len(store.events(job.id).items) == 2
