@@ -1,4 +1,4 @@
-"""One try of one delivery: signed, sent to a checked address, its answer's status and no more.
+"""One try of one delivery: signed, sent to a checked address; of its answer the status counts.
 
 Headers and signature are those of Standard Webhooks (version 1.0.0, symmetric). Redirects are not
 followed, the answer's body is not read, and no proxy of the environment is used: it would look the
@@ -41,6 +41,13 @@ async def look_up(host: str) -> Sequence[str]:
     return [str(address[0]) for *_, address in found]
 
 
+def outcome_of(answer: httpx.Response) -> Outcome:
+    """What an answer's head says; `Retry-After` counts where it is in seconds."""
+    retry_after = answer.headers.get("retry-after", "")
+    is_number = retry_after.isascii() and retry_after.isdigit()
+    return Outcome(answer.status_code, retry_after_s=float(retry_after) if is_number else 0.0)
+
+
 class Postman:
     """Sends tries to where the setting allows.
 
@@ -71,13 +78,13 @@ class Postman:
         """Send one try; whatever goes wrong out there is its outcome."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return Outcome(status_code=await self._status_of_answer(tried))
+                return outcome_of(await self._answer(tried))
         except TimeoutError:
             return Outcome(error=f"no answer within {self._timeout_s:g} s")
         except (OSError, ValueError, httpx.HTTPError) as error:
             return Outcome(error=f"{type(error).__name__}: {error}")
 
-    async def _status_of_answer(self, tried: Try) -> int:
+    async def _answer(self, tried: Try) -> httpx.Response:
         url = self._hosts.check(tried.url)
         host = url.raw_host.decode("ascii")
         address = self._hosts.pick_address(url, await self._look_up(host))
@@ -94,7 +101,7 @@ class Postman:
                 extensions={"sni_hostname": host},  # the certificate is the name's
             ) as answer,
         ):
-            return answer.status_code
+            return answer
 
     def _headers(self, tried: Try) -> dict[str, str]:
         timestamp = int(self._clock())

@@ -7,7 +7,7 @@ sent at least once, and more than once only where a sender died. Nothing here se
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -23,6 +23,7 @@ RETRY_AFTER_S = (
 )
 """Wait after each failed try; the example schedule of Standard Webhooks, three days in all."""
 MAX_TRIES = len(RETRY_AFTER_S) + 1
+LONGEST_WAIT_S = RETRY_AFTER_S[-1]  # whatever a receiver asks for
 JITTER = 0.1  # of the wait: receivers that failed together are not asked again together
 KEPT = timedelta(days=7)
 ERROR_LENGTH = 500
@@ -35,7 +36,7 @@ class Try:
     id: str
     number: int
     url: str
-    secret: str
+    secret: str = field(repr=False)
     body: str
 
 
@@ -45,6 +46,8 @@ class Outcome:
 
     status_code: int | None = None
     error: str | None = None
+    retry_after_s: float = 0.0
+    """As long as the receiver asks to be left alone, seconds."""
 
     @property
     def is_delivered(self) -> bool:
@@ -129,7 +132,7 @@ class Deliveries(Transactions):
             elif outcome.is_gone or tried.number >= MAX_TRIES:
                 _end(delivery, DeliveryStatus.FAILED, now)
             else:
-                delivery.next_attempt_at = now + self._wait(tried.number)
+                delivery.next_attempt_at = now + self._wait(tried.number, outcome)
 
     def forget_ended(self) -> int:
         """Delete deliveries that ended some days ago; how many there were."""
@@ -138,8 +141,9 @@ class Deliveries(Transactions):
             gone = delete(WebhookDelivery).where(old).returning(WebhookDelivery.seq)
             return len(session.scalars(gone).all())
 
-    def _wait(self, tries: int) -> timedelta:
-        return timedelta(seconds=RETRY_AFTER_S[tries - 1] * (1 + JITTER * self._draw()))
+    def _wait(self, tries: int, outcome: Outcome) -> timedelta:
+        wait_s = max(RETRY_AFTER_S[tries - 1], min(outcome.retry_after_s, LONGEST_WAIT_S))
+        return timedelta(seconds=wait_s * (1 + JITTER * self._draw()))
 
 
 def _begin_try(

@@ -28,7 +28,7 @@ from webhook_receiver import Receiver, receiving
 from api.access import needed_role
 from api.app import create_app
 from api.webhook_hosts import AllowedHosts, WebhookHostError
-from api.webhook_post import LookUp, Postman, sign
+from api.webhook_post import LookUp, Postman, outcome_of, sign
 from api.webhook_sender import WebhookSender
 from ppgssl.errors import ConfigError
 from ppgssl.jobs.database import migrate, open_database
@@ -90,7 +90,7 @@ def attempt(url: str) -> Try:
     return Try("msg_1", 1, url, SECRET, '{"type":"webhook.test"}')
 
 
-def outcome_of(hosts: str, url: str, look_up: LookUp, tls: ssl.SSLContext | None = None) -> Outcome:
+def posted(hosts: str, url: str, look_up: LookUp, tls: ssl.SSLContext | None = None) -> Outcome:
     postman = Postman(AllowedHosts.parse(hosts), look_up=look_up, tls=tls)
     return asyncio.run(postman.post(attempt(url)))
 
@@ -283,7 +283,7 @@ PRIVATE = [
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_name_may_not_lead_to_a_private_address(address: str):
-    outcome = outcome_of(
+    outcome = posted(
         "hooks.example.org", "https://hooks.example.org/", resolving_to("93.184.216.34", address)
     )
 
@@ -323,7 +323,7 @@ def test_the_signature_is_that_of_the_standards_own_example():
 
 def test_a_redirect_is_a_failure_and_not_followed(receiver: Receiver):
     with receiving([307], location=receiver.url) as redirecting:
-        outcome = outcome_of(
+        outcome = posted(
             f"{redirecting.host}, {receiver.host}", redirecting.url, resolving_to("127.0.0.1")
         )
 
@@ -334,7 +334,7 @@ def test_a_redirect_is_a_failure_and_not_followed(receiver: Receiver):
 def test_the_connection_is_made_to_the_address_that_was_checked(receiver: Receiver):
     url = f"http://hooks.invalid:{receiver.port}/jobs"  # a name that no resolver knows
 
-    outcome = outcome_of(
+    outcome = posted(
         f"http://hooks.invalid:{receiver.port}", url, resolving_to("127.0.0.1", "127.0.0.9")
     )
 
@@ -370,7 +370,7 @@ def test_the_certificate_must_be_the_names_and_not_the_addresses(
     with receiving(tls=served) as receiver:
         hosts = f"*.invalid:{receiver.port}, 127.0.0.0/8"
         url = f"https://{name}.invalid:{receiver.port}/"
-        outcome = outcome_of(hosts, url, resolving_to("127.0.0.1"), believing)
+        outcome = posted(hosts, url, resolving_to("127.0.0.1"), believing)
 
     assert outcome.is_delivered is is_delivered
     assert is_delivered or "Hostname mismatch" in str(outcome.error)
@@ -390,7 +390,7 @@ def test_a_receiver_that_is_not_there_is_an_outcome(receiver: Receiver):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         host = f"http://127.0.0.1:{closed.getsockname()[1]}"
 
-    outcome = outcome_of(host, f"{host}/", resolving_to("127.0.0.1"))
+    outcome = posted(host, f"{host}/", resolving_to("127.0.0.1"))
 
     assert (outcome.status_code, str(outcome.error).split(":")[0]) == (None, "ConnectError")
 
@@ -442,6 +442,56 @@ def test_one_delivery_that_cannot_be_tried_does_not_keep_the_others(
     assert "could not be tried" in caplog.text
 
 
+def test_a_sender_outlives_a_database_that_is_away(
+    tmp_path: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr("api.webhook_sender.AWAY_S", 0.01)
+    engine = open_database(f"sqlite:///{tmp_path}/jobs.sqlite")
+    sender = WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(receiver.host)))
+
+    sender.start()  # there are no tables yet
+    while "webhooks wait" not in caplog.text:
+        time.sleep(0.01)
+    migrate(engine)
+    webhooks = Webhooks(engine)
+    endpoint = webhooks.create(receiver.url, list(JobStatus))
+    webhooks.queue_test(endpoint.id)
+    while webhooks.deliveries(endpoint.id).items[0].status != "delivered":
+        time.sleep(0.05)
+    sender.stop()
+
+    engine.dispose()
+    assert len(receiver.bodies) == 1
+
+
+def test_a_sender_that_is_told_to_stop_does_not_wait_for_a_receiver(engine: Engine):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        webhooks = Webhooks(engine)
+        endpoint = webhooks.create(f"{host}/", list(JobStatus))
+        webhooks.queue_test(endpoint.id)
+        sender = WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(host)))
+
+        sender.start()
+        connection, _ = silent.accept()
+        sender.stop()
+
+    connection.close()
+    (row,) = webhooks.deliveries(endpoint.id).items
+    assert (row.status, row.attempts) == ("pending", 1)
+    assert "webhooks" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("120", 120.0), ("", 0.0), ("Fri, 31 Dec", 0.0)])
+def test_an_answer_may_ask_for_a_pause_in_seconds(text: str, seconds: float):
+    answer = httpx.Response(503, headers={"Retry-After": text})
+
+    assert outcome_of(answer) == Outcome(status_code=503, retry_after_s=seconds)
+
+
 def test_two_services_on_one_database_send_each_delivery_once(tmp_path: Path, receiver: Receiver):
     settings = settings_in(tmp_path, webhook_hosts=receiver.host)
     with serving(settings) as one, serving(settings):
@@ -470,7 +520,7 @@ def test_an_answer_without_end_is_not_read():
         thread = threading.Thread(target=answer, args=(listening,))
         thread.start()
         host = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        outcome = outcome_of(host, f"{host}/", resolving_to("127.0.0.1"))
+        outcome = posted(host, f"{host}/", resolving_to("127.0.0.1"))
         thread.join()
 
     assert outcome == Outcome(status_code=200)

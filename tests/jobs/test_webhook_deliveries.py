@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from job_clock import Clock
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ppgssl.jobs.deliveries import KEPT, MAX_TRIES, RETRY_AFTER_S, Deliveries, Outcome, Try
@@ -256,3 +257,30 @@ def test_each_secret_is_one_of_its_own_as_the_standard_wants_it(webhooks: Webhoo
 
     assert len(set(secrets)) == 2
     assert all(secret.startswith("whsec_") and len(secret) == 50 for secret in secrets)
+
+
+def test_a_secret_that_cannot_be_written_is_not_shown_by_the_error(
+    webhooks: Webhooks, engine: Engine
+):
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE webhook_endpoints RENAME TO elsewhere")
+
+    with pytest.raises(DBAPIError, match="INSERT INTO webhook_endpoints") as refused:
+        webhooks.create(URL, list(JobStatus))
+
+    assert "whsec_" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("asked_s", "waits_s"), [(1.0, 5.0), (600.0, 600.0), (1e9, 24 * 3600.0)])
+def test_a_receiver_is_left_alone_for_as_long_as_it_asks_up_to_a_day(
+    webhooks: Webhooks, engine: Engine, clock: Clock, asked_s: float, waits_s: float
+):
+    deliveries = Deliveries(engine, clock=clock, draw=lambda: 0.0)
+    endpoint = webhooks.create(URL, list(JobStatus))
+    webhooks.queue_test(endpoint.id)
+    (tried,) = deliveries.claim_due(1, LEASE)
+
+    deliveries.settle(tried, Outcome(status_code=503, retry_after_s=asked_s))
+
+    (row,) = webhooks.deliveries(endpoint.id).items
+    assert row.next_attempt_at == clock() + timedelta(seconds=waits_s)
