@@ -1,5 +1,7 @@
 """The tables: jobs, what happened to them, what they left, names for encoders, and API keys.
 
+Those of webhooks stand in `ppgssl.jobs.webhook_tables`.
+
 Rows come out of the store detached: read them freely, changing them changes nothing. Migrations
 live in `ppgssl/jobs/migrations`; a test holds the two together.
 
