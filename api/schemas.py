@@ -13,7 +13,9 @@ from api.encoders import DEFAULT_MODEL
 from ppgssl.evaluation.settings import EvaluationSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
+from ppgssl.jobs.status import JobStatus
 from ppgssl.jobs.tables import Job, LogLine
+from ppgssl.jobs.webhook_tables import DeliveryStatus
 
 Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 """PostgreSQL stores no NUL."""
@@ -321,3 +323,56 @@ class EmbeddingsRead(BaseModel):
     model: str
     encoder_sha256: str
     dim: int
+
+
+# ------------------------------------------------------------------------------------ webhooks
+
+
+class WebhookCreate(Body):
+    """Whom to tell of jobs."""
+
+    url: Annotated[str, Field(max_length=2048)] = Field(
+        description="Of a host that PPGSSL_WEBHOOK_HOSTS lists."
+    )
+    events: list[JobStatus] = Field(
+        default=list(JobStatus), min_length=1, description="Statuses it is told of; default: all."
+    )
+    description: Text | None = Field(default=None, description="For people.")
+
+
+class WebhookRead(BaseModel):
+    """Who is told of jobs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    url: str
+    events: list[JobStatus]
+    description: str | None
+    created_at: datetime
+    disabled_at: datetime | None = Field(
+        description="Since it answered 410 Gone it is told nothing."
+    )
+
+
+class WebhookCreated(WebhookRead):
+    """A new webhook, and what its signatures are checked with."""
+
+    secret: str = Field(description="Shown this once.")
+
+
+class DeliveryRead(BaseModel):
+    """Something that a webhook is told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="The header `webhook-id` of every try.")
+    type: str
+    status: DeliveryStatus
+    attempts: int
+    last_status_code: int | None = Field(description="What the last try was answered.")
+    last_error: str | None = Field(description="Why the last try was not answered.")
+    created_at: datetime
+    last_attempt_at: datetime | None
+    next_attempt_at: datetime | None
+    ended_at: datetime | None

@@ -23,6 +23,7 @@ from ppgssl.errors import ConfigError
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30.0
+HIDE_PARAMETERS = True  # in errors, which are logged: the secrets of webhooks are among them
 DATABASE_AWAY = (OperationalError, InterfaceError)
 """Raised by the store while the database cannot be reached, or cannot write: worth another try."""
 
@@ -49,7 +50,7 @@ def open_database(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed.render_as_string(hide_password=False), parsed.database)
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=HIDE_PARAMETERS)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigError(
             f"database_url: cannot open {url.split('@')[-1]!r} ({error}); use sqlite:///FILE, or "
@@ -64,7 +65,9 @@ def _open_sqlite(url: str, file: str | None) -> Engine:
             "use sqlite:///FILE"
         )
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=HIDE_PARAMETERS
+    )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

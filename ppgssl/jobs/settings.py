@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         description="Requests a minute that each key, or each address without one, may send; "
         "0: any number.",
     )
+    webhook_hosts: str = Field(
+        default="",
+        description="Hosts that webhooks may be sent to, between commas: `hooks.example.org`, "
+        "`*.example.org`, `http://receiver:9000` (plain HTTP), `10.0.0.0/8` (a private network "
+        "that names may lead into). Empty: webhooks are off.",
+    )
     poll_seconds: float = Field(
         default=1.0, gt=0, description="An idle worker looks for a job this often, seconds."
     )

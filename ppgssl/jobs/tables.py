@@ -1,5 +1,7 @@
 """The tables: jobs, what happened to them, what they left, names for encoders, and API keys.
 
+Those of webhooks stand in `ppgssl.jobs.webhook_tables`.
+
 Rows come out of the store detached: read them freely, changing them changes nothing. Migrations
 live in `ppgssl/jobs/migrations`; a test holds the two together.
 
@@ -43,7 +45,7 @@ def _values(enum: type[StrEnum]) -> list[str]:
     return [word.value for word in enum]
 
 
-def _words(enum: type[StrEnum]) -> Enum:
+def words_of(enum: type[StrEnum]) -> Enum:
     """A column of the enum's values as text, so that a new word needs no migration."""
     return Enum(
         enum,
@@ -97,8 +99,8 @@ class Job(Base):
     request_sha256: Mapped[str] = mapped_column(String(64))
     """Of what was asked for, to tell a repeated request from another one with the same key."""
 
-    status: Mapped[JobStatus] = mapped_column(_words(JobStatus))
-    requested_action: Mapped[Action | None] = mapped_column(_words(Action))
+    status: Mapped[JobStatus] = mapped_column(words_of(JobStatus))
+    requested_action: Mapped[Action | None] = mapped_column(words_of(Action))
     """Asked of the worker that runs the job; empty again once done."""
     priority: Mapped[int]
     """Higher runs first."""
@@ -173,7 +175,7 @@ class Event(Base):
     job_seq: Mapped[int] = _job_key()
     id: Mapped[int] = mapped_column(primary_key=True)
     """Counts from 1 within the job, without gaps."""
-    type: Mapped[EventType] = mapped_column(_words(EventType))
+    type: Mapped[EventType] = mapped_column(words_of(EventType))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
     data: Mapped[dict[str, Any]]
 
@@ -242,7 +244,7 @@ class ApiKey(Base):
     """What a key is called where it is listed and revoked; no secret."""
     name: Mapped[str] = mapped_column(String(120))
     """Whose it is, in the words of whoever created it."""
-    role: Mapped[Role] = mapped_column(_words(Role))
+    role: Mapped[Role] = mapped_column(words_of(Role))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     """Of the key, in hex: 256 random bits cannot be guessed, so no slow hash is needed."""
     prefix: Mapped[str] = mapped_column(String(16))

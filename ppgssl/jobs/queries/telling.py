@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from ppgssl.jobs.queries.outbox import tell_endpoints
 from ppgssl.jobs.records import LossPoint, NewCheckpoint
 from ppgssl.jobs.status import EventType
 from ppgssl.jobs.tables import Checkpoint, Event, Job, LogLine, Loss
@@ -31,7 +32,7 @@ def tell(
 
 
 def tell_status(session: Session, job: Job, now: datetime, reason: str | None = None) -> None:
-    """Tell the status that the job has now, and why."""
+    """Tell the status that the job has now, and why: those who watch, and the webhooks."""
     data = {
         "status": job.status.value,
         "attempt": job.attempt,
@@ -39,6 +40,7 @@ def tell_status(session: Session, job: Job, now: datetime, reason: str | None = 
         "error": job.error,
     }
     tell(session, job, EventType.STATUS, data, now)
+    tell_endpoints(session, job, now)
 
 
 def add_log_lines(session: Session, job: Job, lines: Sequence[str], now: datetime) -> None:
