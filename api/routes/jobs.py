@@ -1,4 +1,4 @@
-"""Jobs: submit, look, cancel, pause, resume."""
+"""Jobs: submit, look, cancel, pause, resume, clone, delete."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 
+from api.cloning import changed
 from api.dependencies import JobDep, JobIdDep, SettingsDep, StoreDep
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
-from api.schemas import JobCreate, JobRead, ProblemRead, Text
+from api.schemas import JobChanges, JobCreate, JobRead, ProblemRead, Text
 from api.submission import new_job
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import JobFilter
@@ -86,6 +87,20 @@ def pause_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
 def resume_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
     """Queue a paused job again; it continues from its last checkpoint."""
     return shown(store.request_resume(job_id))
+
+
+@router.post("/{job_id}/clone", status_code=HTTPStatus.CREATED, responses=NOT_FOUND | CONFLICT)
+def clone_job(
+    job: JobDep,
+    store: StoreDep,
+    settings: SettingsDep,
+    changes: JobChanges = JobChanges(),  # noqa: B008  # the body may be left out
+    idempotency_key: IdempotencyKey = None,
+) -> JobRead:
+    """Queue a job like this one, with changes; `config` is merged key by key."""
+    body = changed(job, changes)
+    new = new_job(body.root, store, settings, cloned_from=job.id)
+    return shown(store.create(new, idempotency_key=idempotency_key))
 
 
 def shown(job: Job) -> JobRead:

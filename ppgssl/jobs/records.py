@@ -32,6 +32,7 @@ class NewJob:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     max_runtime_s: float | None = None
     request: dict[str, Any] | None = None
+    cloned_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,8 @@ class JobRequests(Transactions):
 
 def _new_row(new: NewJob, idempotency_key: str | None, now: datetime) -> Job:
     asked = asdict(new) if new.request is None else new.request
+    if new.cloned_from is not None:  # the same wish, put as a clone, is another request
+        asked = {**asked, "cloned_from": new.cloned_from}
     body = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return Job(
         id=f"job_{secrets.token_hex(10)}",
@@ -177,6 +179,8 @@ def _new_row(new: NewJob, idempotency_key: str | None, now: datetime) -> Job:
         user_metadata=new.metadata,
         idempotency_key=idempotency_key,
         request_sha256=hashlib.sha256(body.encode()).hexdigest(),
+        request=new.request,
+        cloned_from=new.cloned_from,
         status=JobStatus.QUEUED,
         priority=new.priority,
         attempt=0,
