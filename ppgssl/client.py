@@ -463,6 +463,15 @@ class Client:
         route = f"/v1/jobs/{job_id}/clone"
         return _job(self._json("POST", route, json=dict(changes or {}), headers=headers))
 
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job with all that it left; needs a key of the role `admin`.
+
+        Raises:
+            RefusedError: There is no such job (any more), it has not finished, or an alias points
+                at it.
+        """
+        self._request("DELETE", f"/v1/jobs/{job_id}")
+
     # ---------------------------------------------------------------- checkpoints and encoders
 
     def checkpoints(self, job_id: str) -> list[Checkpoint]:

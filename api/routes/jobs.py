@@ -14,6 +14,7 @@ from api.schemas import JobChanges, JobCreate, JobRead, ProblemRead, Text
 from api.submission import new_job
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import JobFilter
+from ppgssl.jobs.removal import finish_removals
 from ppgssl.jobs.tables import Job
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemRead}}
@@ -101,6 +102,13 @@ def clone_job(
     body = changed(job, changes)
     new = new_job(body.root, store, settings, cloned_from=job.id)
     return shown(store.create(new, idempotency_key=idempotency_key))
+
+
+@router.delete("/{job_id}", status_code=HTTPStatus.NO_CONTENT, responses=NOT_FOUND | CONFLICT)
+def delete_job(job_id: JobIdDep, store: StoreDep, settings: SettingsDep) -> None:
+    """Delete a finished job: its history, checkpoints and files. A second time it is not found."""
+    store.delete(job_id)
+    finish_removals(store, settings.artifact_root)
 
 
 def shown(job: Job) -> JobRead:

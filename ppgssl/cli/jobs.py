@@ -318,6 +318,22 @@ def resume_command(
         _show(client.resume(job_id), as_json=as_json)
 
 
+@app.command("delete")
+def delete_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Delete a finished job: its history, its checkpoints and its files.
+
+    Example: ppgssl jobs delete job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        client.delete(job_id)
+    if as_json:
+        print_json({"id": job_id, "deleted": True})
+    else:
+        console_out.print(f"deleted {job_id}", markup=False)
+
+
 @app.command("download")
 def download_command(
     job_id: JobId,

@@ -7,6 +7,7 @@ InputError
 ├── ApiKeyNotFoundError           no API key has this id
 └── JobConflictError              the request contradicts what is there: HTTP 409
     ├── JobStateError             the job's status makes the request senseless
+    ├── JobInUseError             an alias points at the job
     └── IdempotencyError          the key was used with another request body
 RunError
 └── LeaseLostError                another worker holds the job, or nobody: stop working on it
@@ -54,6 +55,12 @@ class JobStateError(JobConflictError):
     def __init__(self, message: str, status: JobStatus) -> None:
         super().__init__(message)
         self.status = status
+
+
+class JobInUseError(JobConflictError):
+    """An alias points at the job."""
+
+    code = "job_in_use"
 
 
 class IdempotencyError(JobConflictError):

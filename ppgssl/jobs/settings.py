@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ppgssl.errors import ConfigError
-from ppgssl.jobs.kinds import REPORT_FOLDER
+from ppgssl.jobs.kinds import JOBS_FOLDER, REPORT_FOLDER
 
 DATABASE_FILE = "ppgssl.sqlite"
 
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
     def job_folder(self, job_id: str) -> Path:
         """Where what a job leaves behind lies."""
-        return self.artifact_root / "jobs" / job_id
+        return self.artifact_root / JOBS_FOLDER / job_id
 
     def attempts_folder(self, job_id: str) -> Path:
         """Where the folders of a job's claims lie, each named by the claim's number."""
