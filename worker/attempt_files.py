@@ -13,14 +13,12 @@ from pathlib import Path
 
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import JobNotFoundError
+from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER
 from ppgssl.jobs.records import Lease, NewCheckpoint
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
-
-CHECKPOINTS = "steps"
-"""Folder of a run's checkpoints; see `ppgssl.training.checkpoint`."""
 
 
 class AttemptFiles:
@@ -83,6 +81,6 @@ class AttemptFiles:
 
 def remove_unnamed(attempt: Path, named: Collection[Path]) -> None:
     """Remove those checkpoints of an attempt that are not named."""
-    for folder in attempt.glob(f"{CHECKPOINTS}/*"):
+    for folder in attempt.glob(f"{CHECKPOINTS_FOLDER}/*"):
         if folder not in named:
             shutil.rmtree(folder, ignore_errors=True)

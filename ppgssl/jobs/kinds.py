@@ -17,3 +17,6 @@ JOBS_FOLDER = "jobs"
 
 REPORT_FOLDER = "report"
 """Of an evaluation; it is there as a whole, or not at all."""
+
+CHECKPOINTS_FOLDER = "steps"
+"""Of a training run; it holds a folder per checkpoint, see `ppgssl.training.checkpoint`."""

@@ -1,4 +1,4 @@
-"""Removing the folders that the job table gave up, and nothing else.
+"""Removing the folders that the job table gave up, and what runs left unpublished; nothing else.
 
 It does not matter who does it, how many at once, or how often one is stopped in the middle: a
 folder stays on the table's list until it is gone. No link is followed, so nothing beside the
@@ -7,9 +7,11 @@ artifact root is ever removed.
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER
+from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Removal
 
@@ -40,6 +42,41 @@ def _finish(store: JobStore, root: Path, removal: Removal) -> bool:
         return False
     store.removed(removal.folder)
     return True
+
+
+def tidy_attempts(store: JobStore, settings: Settings, job_id: str) -> Sequence[Path]:
+    """Remove what the runs of a finished job left and no row names: their worker was killed.
+
+    Checkpoints that rows name stay, and the report of the last claim, with their attempts.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        JobNotFoundError: No such job (any more).
+        OSError: The disk refuses.
+    """
+    root = settings.artifact_root.resolve()
+    published = {root / row.folder for row in store.checkpoints(job_id)}
+    claim = store.newest_claim(job_id)
+    if claim is not None and (report := settings.report_folder(job_id, claim)).is_dir():
+        published.add(report.resolve())
+    unpublished = list(_unpublished(settings.attempts_folder(job_id).resolve(), published))
+    for path in unpublished:
+        remove_folder(root, path)
+    return unpublished
+
+
+def _unpublished(attempts: Path, published: Collection[Path]) -> Iterator[Path]:
+    """Attempts without anything published, and the rest's temporary and unnamed folders."""
+    for attempt in sorted(attempts.glob("[0-9]*")):
+        if not any(folder.is_relative_to(attempt) for folder in published):
+            yield attempt
+            continue
+        yield from (path for path in sorted(attempt.glob(".*")) if path.is_dir())
+        for checkpoint in sorted(attempt.glob(f"{CHECKPOINTS_FOLDER}/*")):
+            if checkpoint not in published:
+                yield checkpoint
 
 
 def remove_folder(root: Path, folder: Path) -> None:

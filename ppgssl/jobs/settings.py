@@ -98,6 +98,30 @@ class Settings(BaseSettings):
         description="The worker touches this file while it is well; empty: "
         "`ppgssl-worker.alive` in the temporary folder.",
     )
+    housekeeping_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="An API recovers jobs of lost workers, and removes what need not be kept, this "
+        "often, seconds.",
+    )
+    keep_finished_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="A finished job is deleted after so many days, unless an alias points at it; "
+        "empty: never.",
+    )
+    keep_finished_jobs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Of the finished jobs so many are kept, the newest, and those that an alias "
+        "points at; empty: all.",
+    )
+    keep_epoch_checkpoints_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="A finished job loses its `epoch-N` checkpoints after so many days; `best`, "
+        "`last` and those that an alias points at stay; empty: never.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log line that is written."
     )
