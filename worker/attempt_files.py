@@ -27,6 +27,7 @@ class AttemptFiles:
     def __init__(self, store: JobStore, settings: Settings, lease: Lease) -> None:
         self._store = store
         self._lease = lease
+        self._log = logging.LoggerAdapter(log, lease.log_context)
         self._root = settings.artifact_root.resolve()
         self._attempts = settings.attempts_folder(lease.job_id).resolve()
         self._published: set[Path] = set()
@@ -64,7 +65,7 @@ class AttemptFiles:
         except JobNotFoundError:  # deleted while this worker was frozen
             shutil.rmtree(self.folder, ignore_errors=True)
         except DATABASE_AWAY as error:
-            log.warning("%s is left for a later run to tidy up: %s", self.folder, error)
+            self._log.warning("%s is left for others to tidy up: %s", self.folder, error)
 
     def _named(self) -> set[Path]:
         rows = self._store.checkpoints(self._lease.job_id)

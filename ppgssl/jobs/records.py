@@ -63,6 +63,11 @@ class Lease:
     number: int
     """Of the claim's own event: every later claim of the job has a higher one."""
 
+    @property
+    def log_context(self) -> dict[str, str | int]:
+        """What every log line that concerns the lease's job carries."""
+        return {"worker_id": self.worker_id, "job_id": self.job_id, "attempt": self.attempt}
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -132,16 +137,6 @@ class JobError:
     def is_retryable(self) -> bool:
         """Another attempt could do better."""
         return self.code in RETRIED
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFigures:
-    """The queue in numbers, for metrics. Ages in seconds."""
-
-    jobs: dict[str, int]
-    """Jobs by status as shown, with 0 for a status that no job has."""
-    oldest_queued_s: float
-    """How long the job at the head has waited; 0 with an empty queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Jobs as the API asks for them: created, listed, cancelled, paused, resumed, counted."""
+"""Jobs as the API asks for them: created, listed, cancelled, paused, resumed."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from ppgssl.jobs.queries.lookups import find_job, page_of, stalled_at
 from ppgssl.jobs.queries.telling import tell_status
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.queries.transitions import move, refuse_finished
-from ppgssl.jobs.records import JobFilter, NewJob, Page, QueueFigures
+from ppgssl.jobs.records import JobFilter, NewJob, Page
 from ppgssl.jobs.status import STALLED, Action, JobStatus
 from ppgssl.jobs.tables import Job
 
@@ -125,25 +125,6 @@ class JobRequests(Transactions):
             if job.status is JobStatus.PAUSED:
                 move(session, job, JobStatus.QUEUED, self._clock(), "resumed on request")
             return job
-
-    def queue_figures(self) -> QueueFigures:
-        """The queue in numbers."""
-        now = self._clock()
-        with self._read() as session:
-            counts = session.execute(select(Job.status, func.count()).group_by(Job.status))
-            jobs = dict.fromkeys([*(status.value for status in JobStatus), STALLED], 0)
-            jobs |= {status.value: count for status, count in counts}
-            jobs[STALLED] = session.scalars(
-                select(func.count()).select_from(Job).where(stalled_at(now))
-            ).one()
-            jobs[JobStatus.RUNNING.value] -= jobs[STALLED]
-            oldest = session.scalars(
-                select(Job.queued_at)
-                .where(Job.status == JobStatus.QUEUED)
-                .order_by(Job.queued_at)
-                .limit(1)
-            ).one_or_none()
-        return QueueFigures(jobs, 0.0 if oldest is None else (now - oldest).total_seconds())
 
     def ping(self) -> None:
         """Ask for any job; raises what SQLAlchemy raises where database or table is away."""
