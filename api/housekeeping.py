@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 SETTLED_FOR = timedelta(minutes=10)
 """A worker that lost its job tidies up behind itself; it has this long before others do."""
 
+STOP_SECONDS = 5.0
+
 
 class Housekeeping:
     """A thread that keeps house from entry to exit, at once and every so often.
@@ -56,7 +58,7 @@ class Housekeeping:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)  # a round may be cut off anywhere
 
     def _run(self) -> None:
         self.keep_house()

@@ -91,6 +91,20 @@ def test_a_job_of_an_older_version_is_cloned_from_its_whole_config(made: Service
     assert copy["name"] == "old"
 
 
+def test_an_evaluation_of_an_older_version_is_cloned_from_what_was_asked_of_it(made: Service):
+    encoder = {"job_id": None, "checkpoint": None, "sha256": "ab" * 32}
+    old = made.evaluate(model="default", encoder=encoder, encoders_beside={}, seed=3).job
+
+    copy = clone(made, old.id, {"dataset": "longer"}).json()
+
+    assert (copy["kind"], copy["config"]["model"], copy["config"]["seed"]) == (
+        "evaluate",
+        "default",
+        3,
+    )
+    assert copy["config"]["encoder"]["sha256"] != encoder["sha256"]
+
+
 def test_an_evaluation_is_cloned_with_what_its_model_means_now(made: Service, best_folder: Path):
     trained = made.trained(best_folder)
     made.store.set_alias("production", trained.id)

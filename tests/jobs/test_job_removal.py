@@ -1,6 +1,10 @@
 """Deleted jobs: which may go, what goes with them, and that a crash in between loses no folder."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,6 +86,53 @@ def test_a_job_is_deleted_once(store: JobStore):
 
     with pytest.raises(JobNotFoundError):
         store.delete(job_id)
+
+
+def test_of_many_that_delete_a_job_at_once_one_does(store: JobStore, tmp_path: Path):
+    job_id = finished(store)
+    folder_of(tmp_path, job_id)
+    start = threading.Barrier(4)
+
+    def try_to_delete() -> bool:
+        start.wait()
+        try:
+            store.delete(job_id)
+        except JobNotFoundError:
+            return False
+        finally:
+            finish_removals(store, tmp_path)
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(try_to_delete) for _ in range(4)]
+        outcomes = [future.result() for future in done]
+
+    finish_removals(store, tmp_path)
+    assert sorted(outcomes) == [False, False, False, True]
+    assert not (tmp_path / "jobs" / job_id).exists()
+    assert store.removals() == []
+
+
+def test_a_job_is_deleted_or_gets_an_alias_never_both(store: JobStore):
+    for _ in range(10):
+        job_id = finished(store)
+        start = threading.Barrier(2)
+
+        with ThreadPoolExecutor(2) as threads:
+            deleted = threads.submit(tried, start, partial(store.delete, job_id))
+            aliased = threads.submit(tried, start, partial(store.set_alias, "production", job_id))
+
+        assert deleted.result() != aliased.result()
+
+
+def tried(start: threading.Barrier, do: Callable[[], object]) -> bool:
+    """Whether the job let it be done."""
+    start.wait()
+    try:
+        do()
+    except (JobNotFoundError, JobInUseError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "paused"])
