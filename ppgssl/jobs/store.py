@@ -17,8 +17,9 @@ from ppgssl.jobs.queries.models import ModelNames
 from ppgssl.jobs.queries.recovery import Recovery
 from ppgssl.jobs.queries.removal import JobRemoval
 from ppgssl.jobs.queries.requests import JobRequests
+from ppgssl.jobs.queries.retention import JobRetention
 from ppgssl.jobs.queries.work import JobWork
 
 
-class JobStore(JobRequests, JobHistory, ModelNames, JobWork, Recovery, JobRemoval):
+class JobStore(JobRequests, JobHistory, ModelNames, JobWork, Recovery, JobRetention, JobRemoval):
     """The job table of one database. Thread-safe; keep one for the life of a process."""
