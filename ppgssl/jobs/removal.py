@@ -6,8 +6,10 @@ artifact root is ever removed.
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER
@@ -94,11 +96,9 @@ def remove_folder(root: Path, folder: Path) -> None:
     way = folder.parent
     if folder.name == ".." or way.resolve() != way or not way.is_relative_to(root):
         raise PermissionError(f"{folder} does not lie in {root}, or only by a link")
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-        else:
-            shutil.rmtree(folder)
-    except FileNotFoundError:
-        if folder.exists():  # something in it was removed by another: go on next time
-            raise
+    while os.path.lexists(folder):
+        with suppress(FileNotFoundError):  # another process removes it too: go on with the rest
+            if folder.is_symlink():
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)

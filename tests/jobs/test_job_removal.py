@@ -221,6 +221,23 @@ def test_a_link_in_a_jobs_folder_is_removed_and_what_it_leads_to_stays(tmp_path:
     assert (outside / "recording").read_text() == "ours"
 
 
+def test_many_that_remove_a_folder_at_once_remove_it(tmp_path: Path):
+    folder = tmp_path / "jobs" / "job_1"
+    for name in range(200):
+        (folder / f"{name}").mkdir(parents=True)
+    start = threading.Barrier(4)
+
+    def remove() -> None:
+        start.wait()
+        remove_folder(tmp_path, folder)
+
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(remove) for _ in range(4)]
+
+    assert [future.exception() for future in done] == [None] * 4
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("name", ["../outside", "jobs/../../outside", "jobs/..", "linked/sub", "."])
 def test_nothing_beside_the_artifact_root_is_removed(tmp_path: Path, name: str):
     root, outside = tmp_path / "root", tmp_path / "outside"
