@@ -108,8 +108,8 @@ class Housekeeping:
         keep_for = _days(self._settings.keep_epoch_checkpoints_days)
         for job_id in self._store.with_old_epochs(keep_for) if keep_for is not None else ():
             with suppress(JobNotFoundError):  # deleted since
-                names = self._store.drop_epochs(job_id)
-                log.info("dropped checkpoints %s", ", ".join(names), extra={"job_id": job_id})
+                for name in self._store.drop_epochs(job_id):
+                    log.info("dropped checkpoint %s", name, extra={"job_id": job_id})
 
     def _tidy_finished(self) -> None:
         for job_id in self._store.untidied(SETTLED_FOR):
