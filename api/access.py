@@ -1,8 +1,8 @@
 """Who may ask for what, and how often. Pure ASGI: a refused body is never read.
 
     read     look (GET), and embed
-    submit   also create, cancel, pause and resume jobs
-    admin    everything else: aliases, deletes, webhooks, and whatever a later route does
+    submit   also create, clone, cancel, pause and resume jobs
+    admin    everything else: aliases, deleting jobs, webhooks, and whatever a later route does
 
 Health, figures and the dashboard's files need no key: they hold nothing of anybody's. A service
 that never had a key is open to the machine it runs on, and to nobody else.

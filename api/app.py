@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from api.access import AccessMiddleware
 from api.dependencies import Services
 from api.embedder import Embedder
+from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import BodyLimitMiddleware, SameOriginMiddleware
@@ -76,10 +77,11 @@ def create_app(settings: Settings) -> FastAPI:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         app.state.key_ring = KeyRing(ApiKeys(engine), key)
         app.state.services = Services(settings, store, embedder, metrics, Webhooks(engine), hosts)
-        sender = WebhookSender(Deliveries(engine), Postman(hosts))
-        sender.start()
-        yield
-        sender.stop()
+        with (
+            WebhookSender(Deliveries(engine), Postman(hosts)),
+            Housekeeping(store, settings),
+        ):
+            yield
         embedder.close()
         engine.dispose()
 

@@ -15,10 +15,8 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ppgssl.jobs.figures import Figures, read_figures
-from ppgssl.jobs.status import STALLED, JobStatus
 
 NO_ROUTE = "none"
-UNFINISHED = frozenset({STALLED, *(status for status in JobStatus if not status.is_finished)})
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -78,7 +76,7 @@ class QueueCollector(Collector):
         )
         for group in figures.groups:
             jobs.add_metric([group.kind, group.status], group.jobs)
-            if group.status in UNFINISHED:
+            if group.oldest_s is not None:
                 ages.add_metric([group.kind, group.status], group.oldest_s)
         return [jobs, ages, *_history(figures), *_speeds(figures)]
 

@@ -123,6 +123,21 @@ class JobCreate(RootModel[Annotated[PretrainCreate | EvaluateCreate, Field(discr
         return {"kind": JobKind.PRETRAIN, **body} if isinstance(body, dict) else body
 
 
+class JobChanges(Body):
+    """What is different about a clone; what is left out stays as it was."""
+
+    config: dict[str, Any] = Field(
+        default={}, description="Laid over the original's config, key by key."
+    )
+    preset: Text | None = Field(default=None, description="Of a training run.")
+    dataset: Text | None = None
+    name: Text | None = None
+    metadata: dict[Text, Any] | None = Field(default=None, description="All of it, not a part.")
+    priority: int | None = None
+    max_attempts: int | None = None
+    max_runtime_s: float | None = None
+
+
 class ProgressRead(BaseModel):
     """Where a run is."""
 
@@ -176,6 +191,7 @@ class JobRead(BaseModel):
     warnings: list[str]
     error: ErrorRead | None
     metadata: dict[str, Any]
+    cloned_from: str | None = Field(description="Id of the job that it is a changed copy of.")
     last_event: int = Field(description="Number of its newest event, to watch on from.")
 
     @classmethod

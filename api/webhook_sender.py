@@ -9,6 +9,8 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from types import TracebackType
+from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,7 +28,7 @@ STOP_S = 3.0
 
 
 class WebhookSender:
-    """Sends due deliveries between `start` and `stop`, each of which is called once.
+    """Sends due deliveries from entry to exit; a try on its way then is repeated by whoever is next.
 
     Args:
         deliveries: Those of the database.
@@ -41,14 +43,18 @@ class WebhookSender:
         self._forget_at = 0.0
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
-    def start(self) -> None:
-        """Begin to send."""
+    def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self._send_for_ever())
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """Stop at once; a try that is on its way is repeated by whoever comes next."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(STOP_S)
 

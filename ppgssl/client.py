@@ -139,6 +139,7 @@ class Job:
     warnings: list[str]
     error: Failure | None
     metadata: dict[str, Any]
+    cloned_from: str | None
 
     @property
     def is_finished(self) -> bool:
@@ -438,6 +439,38 @@ class Client:
     def resume(self, job_id: str) -> Job:
         """Queue a paused job again."""
         return _job(self._json("POST", f"/v1/jobs/{job_id}/resume"))
+
+    def clone(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Queue a job that is asked for as this one was, with changes.
+
+        Args:
+            job_id: The job to copy.
+            changes: Any of `config` (partial, merged key by key), `preset`, `dataset`, `name`,
+                `metadata`, `priority`, `max_attempts` and `max_runtime_s`; the rest stays.
+            idempotency_key: Two calls with one key make one job; by default each call makes one.
+
+        Raises:
+            RefusedError: There is no such job, or what comes of it is wrong.
+        """
+        key = idempotency_key or str(uuid.uuid4())
+        headers = {"Idempotency-Key": key}
+        route = f"/v1/jobs/{job_id}/clone"
+        return _job(self._json("POST", route, json=dict(changes or {}), headers=headers))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job with all that it left; needs a key of the role `admin`.
+
+        Raises:
+            RefusedError: There is no such job (any more), it has not finished, or an alias points
+                at it.
+        """
+        self._request("DELETE", f"/v1/jobs/{job_id}")
 
     # ---------------------------------------------------------------- checkpoints and encoders
 
@@ -780,7 +813,7 @@ def _job(data: Mapping[str, Any]) -> Job:
     progress, best = data["progress"], data["best"]
     return _record(
         Job,
-        data,
+        {"cloned_from": None, **data},
         created_at=_time(data["created_at"]),
         started_at=_time(data["started_at"]),
         finished_at=_time(data["finished_at"]),

@@ -19,7 +19,6 @@ from ppgssl.jobs.records import Claim
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.structured_logging import configure_logging
-from ppgssl.jobs.tables import Job
 from worker.kinds import KINDS
 from worker.liveness import liveness_file
 from worker.run import Run
@@ -44,10 +43,11 @@ class Worker:
         self._stop = stop
         self._liveness_file = liveness_file(settings)
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._log = logging.LoggerAdapter(log, {"worker_id": self.worker_id})
 
     def run(self) -> None:
         """Work until told to stop."""
-        log.info("ready", extra={"worker_id": self.worker_id})
+        self._log.info("ready")
         while not self._stop.is_set():
             self._touch()
             claim = self._next_claim()
@@ -62,24 +62,24 @@ class Worker:
                 stop=self._stop,
                 alive=self._touch,
             ).execute()
-        log.info("stopped", extra={"worker_id": self.worker_id})
+        self._log.info("stopped")
 
     def _next_claim(self) -> Claim | None:
         try:
             for job in self._store.recover_expired():
-                log.warning("took a job from a lost worker: %s", job.status, extra=_of(job))
+                log.warning(
+                    "took a job from a lost worker: %s",
+                    job.status,
+                    extra={"worker_id": self.worker_id, "job_id": job.id, "attempt": job.attempt},
+                )
             lease = timedelta(seconds=self._settings.lease_seconds)
             return self._store.claim(self.worker_id, list(self._kinds), lease)
         except DATABASE_AWAY as error:
-            log.warning("cannot use the job table, will try again: %s", error)
+            self._log.warning("cannot use the job table, will try again: %s", error)
             return None
 
     def _touch(self) -> None:
         self._liveness_file.touch()
-
-
-def _of(job: Job) -> dict[str, str | int]:
-    return {"job_id": job.id, "attempt": job.attempt}
 
 
 def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:

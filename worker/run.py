@@ -69,7 +69,8 @@ class Run:
         self._stop = stop
         self._alive = alive
         self._files = AttemptFiles(store, settings, claim.lease)
-        self._inbox = Inbox(settings.artifact_root)
+        self._log = logging.LoggerAdapter(logger, claim.lease.log_context)
+        self._inbox = Inbox(settings.artifact_root, claim.lease)
         self._unwritten = Report()
         self._stop_reason: str | None = None
         self._kill_at = float("inf")
@@ -79,14 +80,6 @@ class Run:
             claim.lease,
             every_seconds=settings.heartbeat_seconds,
             lease_seconds=settings.lease_seconds,
-        )
-        self._log = logging.LoggerAdapter(
-            logger,
-            {
-                "worker_id": claim.lease.worker_id,
-                "job_id": self._job.id,
-                "attempt": self._job.attempt,
-            },
         )
 
     def execute(self) -> None:

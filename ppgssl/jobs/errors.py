@@ -9,6 +9,7 @@ InputError
 ├── DeliveryNotFoundError         the webhook has no delivery of this id
 └── JobConflictError              the request contradicts what is there: HTTP 409
     ├── JobStateError             the job's status makes the request senseless
+    ├── JobInUseError             an alias points at the job
     ├── IdempotencyError          the key was used with another request body
     └── WebhookDisabledError      the webhook answered that it is gone
 RunError
@@ -69,6 +70,12 @@ class JobStateError(JobConflictError):
     def __init__(self, message: str, status: JobStatus) -> None:
         super().__init__(message)
         self.status = status
+
+
+class JobInUseError(JobConflictError):
+    """An alias points at the job."""
+
+    code = "job_in_use"
 
 
 class IdempotencyError(JobConflictError):

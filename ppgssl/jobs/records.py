@@ -32,6 +32,7 @@ class NewJob:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     max_runtime_s: float | None = None
     request: dict[str, Any] | None = None
+    cloned_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Lease:
     attempt: int
     number: int
     """Of the claim's own event: every later claim of the job has a higher one."""
+
+    @property
+    def log_context(self) -> dict[str, str | int]:
+        """What every log line that concerns the lease's job carries."""
+        return {"worker_id": self.worker_id, "job_id": self.job_id, "attempt": self.attempt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +137,6 @@ class JobError:
     def is_retryable(self) -> bool:
         """Another attempt could do better."""
         return self.code in RETRIED
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFigures:
-    """The queue in numbers, for metrics. Ages in seconds."""
-
-    jobs: dict[str, int]
-    """Jobs by status as shown, with 0 for a status that no job has."""
-    oldest_queued_s: float
-    """How long the job at the head has waited; 0 with an empty queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables: jobs, what happened to them, what they left, names for encoders, and API keys.
+"""The tables: jobs, what happened to them, what they left, what is to be removed, names, API keys.
 
 Those of webhooks stand in `ppgssl.jobs.webhook_tables`.
 
@@ -81,6 +81,9 @@ class Job(Base):
     __table_args__ = (
         Index(None, "status", "priority", "seq"),
         Index(None, "lease_expires_at"),
+        Index(None, "finished_at"),
+        Index(None, "tidied_at", "finished_at"),
+        Index(None, "kind", "status", "attempt"),  # holds all that the jobs' figures count
         {"sqlite_autoincrement": True},
     )
 
@@ -98,6 +101,10 @@ class Job(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     request_sha256: Mapped[str] = mapped_column(String(64))
     """Of what was asked for, to tell a repeated request from another one with the same key."""
+    request: Mapped[dict[str, Any] | None]
+    """What was asked for, before it was completed to `config`; None for jobs of older versions."""
+    cloned_from: Mapped[str | None] = mapped_column(String(40))
+    """Id of the job that this one is a changed copy of; that one may be gone."""
 
     status: Mapped[JobStatus] = mapped_column(words_of(JobStatus))
     requested_action: Mapped[Action | None] = mapped_column(words_of(Action))
@@ -121,6 +128,8 @@ class Job(Base):
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     """Of the present or last claim."""
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    tidied_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    """When what its runs left unpublished was removed, once it had finished."""
 
     worker_id: Mapped[str | None] = mapped_column(String(120))
     lease_token: Mapped[str | None] = mapped_column(String(64))
@@ -233,6 +242,20 @@ class ModelAlias(Base):
     job_id: Mapped[str] = mapped_column(String(40))
     checkpoint: Mapped[str] = mapped_column(String(40))
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class Removal(Base):
+    """A folder that no row names any more and that is to be removed: written with the row's end.
+
+    It stays until the folder is gone, so that a process that dies in between loses no track of it.
+    """
+
+    __tablename__ = "removals"
+
+    folder: Mapped[str] = mapped_column(String(255), primary_key=True)
+    """Relative to the artifact root, with forward slashes."""
+    job_id: Mapped[str] = mapped_column(String(40))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
 class ApiKey(Base):

@@ -450,18 +450,16 @@ def test_a_sender_outlives_a_database_that_is_away(
 ):
     monkeypatch.setattr("api.webhook_sender.AWAY_S", 0.01)
     engine = open_database(f"sqlite:///{tmp_path}/jobs.sqlite")
-    sender = WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(receiver.host)))
-
-    sender.start()  # there are no tables yet
-    while "webhooks wait" not in caplog.text:
-        time.sleep(0.01)
-    migrate(engine)
     webhooks = Webhooks(engine)
-    endpoint = webhooks.create(receiver.url, list(JobStatus))
-    webhooks.queue_test(endpoint.id)
-    while webhooks.deliveries(endpoint.id).items[0].status != "delivered":
-        time.sleep(0.05)
-    sender.stop()
+
+    with WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(receiver.host))):
+        while "webhooks wait" not in caplog.text:  # there are no tables yet
+            time.sleep(0.01)
+        migrate(engine)
+        endpoint = webhooks.create(receiver.url, list(JobStatus))
+        webhooks.queue_test(endpoint.id)
+        while webhooks.deliveries(endpoint.id).items[0].status != "delivered":
+            time.sleep(0.05)
 
     engine.dispose()
     assert len(receiver.bodies) == 1
@@ -473,11 +471,9 @@ def test_a_sender_that_is_told_to_stop_does_not_wait_for_a_receiver(engine: Engi
         webhooks = Webhooks(engine)
         endpoint = webhooks.create(f"{host}/", list(JobStatus))
         webhooks.queue_test(endpoint.id)
-        sender = WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(host)))
 
-        sender.start()
-        connection, _ = silent.accept()
-        sender.stop()
+        with WebhookSender(Deliveries(engine), Postman(AllowedHosts.parse(host))):
+            connection, _ = silent.accept()
 
     connection.close()
     (row,) = webhooks.deliveries(endpoint.id).items
