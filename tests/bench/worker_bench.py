@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ppgssl.jobs.database import open_database
+from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
@@ -95,6 +96,35 @@ class Bench:
     def worker_logs(self) -> str:
         """What the workers wrote."""
         return "\n".join(f.read_text() for f in sorted(self.settings.artifact_root.glob("*.log")))
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[Bench]:
+    """A bench on a migrated job table; its workers are killed at the end."""
+    engine = open_database(settings.database)
+    migrate(engine)
+    bench = Bench(JobStore(engine), settings)
+    yield bench
+    for worker in bench.workers:
+        worker.kill()
+        worker.wait()
+    engine.dispose()
+
+
+def quick_settings(folder: Path, database_url: str) -> Settings:
+    """Roots in the test's folder, and everything as quick as is safe."""
+    return Settings(
+        database_url=database_url,
+        data_root=folder / "data",
+        artifact_root=folder,
+        poll_seconds=0.05,
+        report_seconds=0.05,
+        lease_seconds=1.5,
+        heartbeat_seconds=0.3,
+        cancel_grace_seconds=1.0,
+        stop_grace_seconds=5.0,
+        liveness_file=folder / "worker.alive",
+    )
 
 
 def undisturbed(steps: int) -> list[tuple[int, float | None]]:
