@@ -87,9 +87,19 @@ def save(out: Path, step: int, reporter: Reporter, name: str) -> None:
     """Write a checkpoint, swap its name to it, and tell."""
     folder = out / "steps" / f"{step:08d}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "state.json").write_text(json.dumps({"step": step}))
-    fresh = out / f".{name}"
+    write_state(folder / "state.json", step)
+    swap(out / name, folder)
+    reporter.checkpoint(CheckpointSaved(name, step, 1, 1 / max(step, 1)))
+
+
+def write_state(file: Path, step: int) -> None:
+    """All that a fake run has to remember."""
+    file.write_text(json.dumps({"step": step}))
+
+
+def swap(link: Path, folder: Path) -> None:
+    """Let the name mean this folder, from one moment to the next."""
+    fresh = link.with_name(f".{link.name}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder)
-    fresh.replace(out / name)
-    reporter.checkpoint(CheckpointSaved(name, step, 1, 1 / max(step, 1)))
+    fresh.replace(link)

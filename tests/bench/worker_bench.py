@@ -130,3 +130,24 @@ def quick_settings(folder: Path, database_url: str) -> Settings:
 def undisturbed(steps: int) -> list[tuple[int, float | None]]:
     """The history of a fake run that nobody touched."""
     return [(step, 1 / step) for step in range(1, steps + 1)]
+
+
+def child_pids(job_id: str) -> list[int]:
+    """Processes that work on the job's order."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if b"worker.child" in command and job_id.encode() in command and state != "Z":
+            found.append(int(process.name))
+    return found
+
+
+def wait_until_gone(job_id: str) -> None:
+    deadline = time.monotonic() + 5
+    while child_pids(job_id):
+        assert time.monotonic() < deadline, "the child outlived its worker"
+        time.sleep(0.02)
