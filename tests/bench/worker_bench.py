@@ -132,8 +132,8 @@ def undisturbed(steps: int) -> list[tuple[int, float | None]]:
     return [(step, 1 / step) for step in range(1, steps + 1)]
 
 
-def child_pids(job_id: str) -> list[int]:
-    """Processes that work on the job's order."""
+def child_pids(whose: str) -> list[int]:
+    """Processes that work on the order of a job, by its id, or on those of a bench, by its root."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -141,7 +141,7 @@ def child_pids(job_id: str) -> list[int]:
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
-        if b"worker.child" in command and job_id.encode() in command and state != "Z":
+        if b"worker.child" in command and whose.encode() in command and state != "Z":
             found.append(int(process.name))
     return found
 

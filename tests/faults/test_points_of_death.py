@@ -1,4 +1,4 @@
-"""kill -9 at each named point of a job's life: it goes on from what was published, and ends once."""
+"""kill -9 at each named point of a job's life: it goes on from what was published and ends once."""
 
 import signal
 import sys
