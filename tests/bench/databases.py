@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from postgres_server import PostgresServer, running_postgres
+from sqlalchemy import Engine
+
+from ppgssl.jobs.database import migrate, open_database
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return request.getfixturevalue("postgres_url")
     return f"sqlite:///{tmp_path}/jobs.sqlite"
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on a migrated database."""
+    engine = open_database(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()

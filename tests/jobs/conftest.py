@@ -1,22 +1,10 @@
-"""A migrated job table on each database, and a clock that only moves when told to."""
-
-from collections.abc import Iterator
+"""A job table on each database, and a clock that only moves when told to."""
 
 import pytest
 from job_clock import Clock
 from sqlalchemy import Engine
 
-from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.store import JobStore
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """An engine on a migrated database."""
-    engine = open_database(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
