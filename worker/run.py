@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ppgssl.jobs.database import DATABASE_AWAY
@@ -71,6 +72,7 @@ class Run:
         self._files = AttemptFiles(store, settings, claim.lease)
         self._inbox = Inbox(settings.artifact_root)
         self._unwritten = Report()
+        self._last_line = claim.job.last_line
         self._stop_reason: str | None = None
         self._kill_at = float("inf")
         self._too_long = False
@@ -172,10 +174,11 @@ class Run:
     def _report(self) -> Action | None:
         """Write what the child told; what cannot be written now is kept for the next time."""
         if self._unwritten.is_empty:
-            self._unwritten = self._inbox.take()
+            self._unwritten = replace(self._inbox.take(), lines_before=self._last_line)
         report = self._unwritten
         action = self._store.record(self._lease, report)
         self._unwritten = Report()
+        self._last_line += len(report.log_lines)
         if report.checkpoints:
             self._files.remove_replaced(report.checkpoints)
         return action

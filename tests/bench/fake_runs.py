@@ -5,6 +5,7 @@ step_s          seconds per step
 die_at          step at which the process kills itself with SIGKILL, in the first attempt only
 raise_at        step at which it raises `error`
 deaf            SIGTERM is not heard
+chatty          every step writes a line to the log
 
 As a real run it keeps a checkpoint `last` after every tenth step and when it is stopped, and
 continues from the one that the job table has.
@@ -54,6 +55,8 @@ def run(order: Order, reporter: Reporter, should_stop: Callable[[], bool]) -> st
         step += 1
         misbehave(order, step)
         time.sleep(config.get("step_s", 0.0))
+        if config.get("chatty"):
+            print(f"step {step}", flush=True)  # noqa: T201
         reporter.losses([point(step)])
         reporter.progress(Progress(1, 1, step, steps, float("inf"), None))
         if step % 10 == 0:
