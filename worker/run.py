@@ -4,6 +4,7 @@ Everything it writes carries the lease. Once the lease is lost the child is kill
 is written: the job is another worker's.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -111,7 +112,8 @@ class Run:
             child = ChildProcess(self._order(), self._inbox)
         except OSError as error:
             self._log.exception("cannot start the run")
-            failure = JobError(Reason.INTERNAL_ERROR, f"the run could not be started: {error}")
+            reason = Reason.CHECKPOINT_WRITE_FAILED if is_full(error) else Reason.INTERNAL_ERROR
+            failure = JobError(reason, f"the run could not be started: {error}")
             return lambda: self._store.fail(self._lease, failure)
         self._log.info("started process %d", child.pid)
         try:
@@ -238,6 +240,11 @@ class Run:
                 f"more{said}",
             )
         return JobError(Reason.PROCESS_DIED, f"its process was {how}{said}")
+
+
+def is_full(error: OSError) -> bool:
+    """The disk, or our share of it: another attempt may find room."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def describe_exit(exit_code: int | None) -> tuple[str, bool]:

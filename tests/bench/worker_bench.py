@@ -30,6 +30,8 @@ class Bench:
         self.store = store
         self.settings = settings
         self.workers: list[subprocess.Popen[str]] = []
+        assert settings.liveness_file is not None
+        self.logs = settings.liveness_file.parent
 
     def start_worker(self, command: list[str] = FAKE_WORKER) -> subprocess.Popen[str]:
         """A worker process; the end of the test kills it."""
@@ -38,7 +40,7 @@ class Bench:
             for name, value in self.settings.model_dump(exclude_none=True).items()
         }
         path = os.pathsep.join([str(ROOT), str(HERE)])
-        log = (self.settings.artifact_root / f"worker-{len(self.workers)}.log").open("w")
+        log = (self.logs / f"worker-{len(self.workers)}.log").open("w")
         with log:
             worker = subprocess.Popen(
                 command,
@@ -95,7 +97,7 @@ class Bench:
 
     def worker_logs(self) -> str:
         """What the workers wrote."""
-        return "\n".join(f.read_text() for f in sorted(self.settings.artifact_root.glob("*.log")))
+        return "\n".join(f.read_text() for f in sorted(self.logs.glob("*.log")))
 
 
 @contextmanager
@@ -119,6 +121,7 @@ def quick_settings(folder: Path, database_url: str) -> Settings:
         artifact_root=folder,
         poll_seconds=0.05,
         report_seconds=0.05,
+        min_free_bytes=0,
         lease_seconds=1.5,
         heartbeat_seconds=0.3,
         cancel_grace_seconds=1.0,
