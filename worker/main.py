@@ -7,6 +7,7 @@ at once. It never trains itself; every run is a child process.
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import threading
@@ -42,6 +43,7 @@ class Worker:
         self._kinds = kinds
         self._stop = stop
         self._liveness_file = liveness_file(settings)
+        self._room = True
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._log = logging.LoggerAdapter(log, {"worker_id": self.worker_id})
 
@@ -72,11 +74,27 @@ class Worker:
                     job.status,
                     extra={"worker_id": self.worker_id, "job_id": job.id, "attempt": job.attempt},
                 )
+            if not self._has_room():
+                return None
             lease = timedelta(seconds=self._settings.lease_seconds)
             return self._store.claim(self.worker_id, list(self._kinds), lease)
         except DATABASE_AWAY as error:
             self._log.warning("cannot use the job table, will try again: %s", error)
             return None
+
+    def _has_room(self) -> bool:
+        """Whether a run could write a checkpoint; said once when it becomes false."""
+        root, needed = self._settings.artifact_root, self._settings.min_free_bytes
+        root.mkdir(parents=True, exist_ok=True)
+        had_room, self._room = self._room, shutil.disk_usage(root).free >= needed
+        if had_room and not self._room:
+            self._log.warning(
+                "claiming no job while %s has less than %d MB free: free some, or lower "
+                "PPGSSL_MIN_FREE_BYTES",
+                root,
+                needed // 10**6,
+            )
+        return self._room
 
     def _touch(self) -> None:
         self._liveness_file.touch()

@@ -4,12 +4,14 @@ Everything it writes carries the lease. Once the lease is lost the child is kill
 is written: the job is another worker's.
 """
 
+import errno
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ppgssl.jobs.database import DATABASE_AWAY
@@ -72,6 +74,7 @@ class Run:
         self._log = logging.LoggerAdapter(logger, claim.lease.log_context)
         self._inbox = Inbox(settings.artifact_root, claim.lease)
         self._unwritten = Report()
+        self._last_line = claim.job.last_line
         self._stop_reason: str | None = None
         self._kill_at = float("inf")
         self._too_long = False
@@ -102,7 +105,8 @@ class Run:
             child = ChildProcess(self._order(), self._inbox)
         except OSError as error:
             self._log.exception("cannot start the run")
-            failure = JobError(Reason.INTERNAL_ERROR, f"the run could not be started: {error}")
+            reason = Reason.CHECKPOINT_WRITE_FAILED if is_full(error) else Reason.INTERNAL_ERROR
+            failure = JobError(reason, f"the run could not be started: {error}")
             return lambda: self._store.fail(self._lease, failure)
         self._log.info("started process %d", child.pid)
         try:
@@ -165,10 +169,11 @@ class Run:
     def _report(self) -> Action | None:
         """Write what the child told; what cannot be written now is kept for the next time."""
         if self._unwritten.is_empty:
-            self._unwritten = self._inbox.take()
+            self._unwritten = replace(self._inbox.take(), lines_before=self._last_line)
         report = self._unwritten
         action = self._store.record(self._lease, report)
         self._unwritten = Report()
+        self._last_line += len(report.log_lines)
         if report.checkpoints:
             self._files.remove_replaced(report.checkpoints)
         return action
@@ -228,6 +233,11 @@ class Run:
                 f"more{said}",
             )
         return JobError(Reason.PROCESS_DIED, f"its process was {how}{said}")
+
+
+def is_full(error: OSError) -> bool:
+    """The disk, or our share of it: another attempt may find room."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def describe_exit(exit_code: int | None) -> tuple[str, bool]:

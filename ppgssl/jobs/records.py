@@ -110,7 +110,12 @@ class NewCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did since the last report; recorded in one transaction, or not at all."""
+    """What a run did since the last report; recorded in one transaction, or not at all.
+
+    Recording it again changes nothing: a commit may have been done whose answer never came. Log
+    lines may well say the same twice, so they are told by `lines_before`, the number of the job's
+    last line when they were written; None appends them in any case.
+    """
 
     plan: dict[str, Any] | None = None
     points: Sequence[LossPoint] = ()
@@ -118,6 +123,7 @@ class Report:
     checkpoints: Sequence[NewCheckpoint] = ()
     warnings: Sequence[str] = ()
     log_lines: Sequence[str] = ()
+    lines_before: int | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         default=10.0, gt=0, description="A worker renews its lease this often, seconds."
     )
+    min_free_bytes: int = Field(
+        default=256 * 2**20,
+        ge=0,
+        description="A worker claims no job while the artifact root's disk has less room than "
+        "this, bytes: a run that cannot write its checkpoint would use up its attempts.",
+    )
     cancel_grace_seconds: float = Field(
         default=5.0,
         ge=0,

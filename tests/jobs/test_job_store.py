@@ -482,6 +482,37 @@ def test_log_lines_are_paged_in_the_order_they_were_written(store: JobStore):
     assert [(line.line, line.text) for line in rest.items] == [(3, "three")]
 
 
+def test_a_report_that_is_recorded_again_changes_nothing(store: JobStore):
+    job_id = store.create(new_job()).id
+    lease = claim(store).lease
+    report = Report(
+        points=train_points(1, 2),
+        progress={"step": 2},
+        checkpoints=[best_checkpoint(step=1), best_checkpoint(step=2)],
+        warnings=["hm"],
+        log_lines=["the same", "the same"],
+        lines_before=0,
+    )
+    store.record(lease, report)
+    before = store.get(job_id)
+
+    store.record(lease, report)
+
+    after = store.get(job_id)
+    assert (after.last_event, after.last_line) == (before.last_event, before.last_line) == (7, 2)
+    assert store.checkpoint(job_id, "best").step == 2
+
+
+def test_lines_that_follow_those_already_there_are_added(store: JobStore):
+    job_id = store.create(new_job()).id
+    lease = claim(store).lease
+    store.record(lease, Report(log_lines=["one", "two"], lines_before=0))
+
+    store.record(lease, Report(log_lines=["one"], lines_before=2))
+
+    assert [line.text for line in store.log_lines(job_id).items] == ["one", "two", "one"]
+
+
 def test_the_best_checkpoint_becomes_the_jobs_best_and_can_embed(store: JobStore):
     job_id = store.create(new_job()).id
     lease = claim(store).lease
