@@ -28,7 +28,7 @@ STOP_S = 3.0
 
 
 class WebhookSender:
-    """Sends due deliveries from entry to exit; a try on its way then is repeated by whoever is next.
+    """Sends due deliveries from entry to exit; a try under way then is repeated by the next one.
 
     Args:
         deliveries: Those of the database.

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ppgssl.cli.output import EXIT_FAILURE, console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import (
+    EXIT_FAILURE,
+    console_err,
+    console_out,
+    exit_codes,
+    print_json,
+    print_table,
+)
 from ppgssl.errors import InputError
 from ppgssl.jobs.kinds import JobKind
 
@@ -182,7 +189,7 @@ def list_command(
         created = f"{job.created_at:%Y-%m-%d %H:%M}"
         names = (job.id, job.kind, job.name or "", job.dataset or "")
         table.add_row(*names, job.status, _share(job), best, created)
-    console_out.print(table)
+    print_table(table)
 
 
 @app.command("show")

