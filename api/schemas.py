@@ -148,6 +148,12 @@ class ProgressRead(BaseModel):
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    device_memory_bytes: int | None = Field(
+        default=None, description="In use on the CUDA device, by everybody on it."
+    )
+    device_utilisation: float | None = Field(
+        default=None, description="Share of the time in which the CUDA device computed, 0 to 1."
+    )
     stage: str | None = Field(default=None, description="What is being done; of an evaluation.")
 
 

@@ -52,6 +52,8 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 30.0
 WORTH_RETRYING = frozenset({429, 502, 503, 504})
 CHUNK_BYTES = 2**20
+SINCE_ADDED = dict.fromkeys(("stage", "device_memory_bytes", "device_utilisation"))
+"""What the progress of older services does not have."""
 EMBED_BYTES = 16 * 2**20  # of windows in one request; the service takes 64 MiB by default
 
 Floats = npt.NDArray[np.float32]
@@ -100,6 +102,8 @@ class Progress:
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    device_memory_bytes: int | None
+    device_utilisation: float | None
     stage: str | None
 
 
@@ -817,7 +821,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         created_at=_time(data["created_at"]),
         started_at=_time(data["started_at"]),
         finished_at=_time(data["finished_at"]),
-        progress=progress and _record(Progress, {"stage": None} | progress),
+        progress=progress and _record(Progress, SINCE_ADDED | progress),
         best=best and _record(Best, best),
         error=_failure(data["error"]),
     )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
@@ -46,13 +47,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast a running job is, as its worker last told; None before it told."""
+class RunningJob:
+    """How a running job gets on, as its worker last told; None is what it did not tell."""
 
     job_id: str
     kind: str
     windows_per_s: float | None
     step_s: float | None
+    device_memory_bytes: int | None = None
+    device_utilisation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Figures:
     outcomes: Sequence[Outcome]
     attempts: dict[str, int]
     """Attempts begun by the jobs of a kind."""
-    speeds: Sequence[Speed]
+    running: Sequence[RunningJob]
 
 
 def read_figures(engine: Engine, now: datetime) -> Figures:
@@ -84,7 +87,7 @@ def read_figures(engine: Engine, now: datetime) -> Figures:
                 key=lambda outcome: (outcome.kind, outcome.status, outcome.reason),
             ),
             attempts=_attempts(counts),
-            speeds=_speeds(session, now),
+            running=_running(session, now),
         )
 
 
@@ -150,14 +153,25 @@ def _attempts(counts: Sequence[_Count]) -> dict[str, int]:
     return dict(attempts)
 
 
-def _speeds(session: Session, now: datetime) -> list[Speed]:
-    running = select(Job.id, Job.kind, Job.progress).where(
+def _running(session: Session, now: datetime) -> list[RunningJob]:
+    rows = select(Job.id, Job.kind, Job.progress).where(
         Job.status == JobStatus.RUNNING, Job.lease_expires_at >= now
     )
     return [
-        Speed(job_id, kind, (progress or {}).get("windows_per_s"), _step_seconds(progress or {}))
-        for job_id, kind, progress in session.execute(running.order_by(Job.seq))
+        _as_told(job_id, kind, progress or {})
+        for job_id, kind, progress in session.execute(rows.order_by(Job.seq))
     ]
+
+
+def _as_told(job_id: str, kind: str, progress: dict[str, Any]) -> RunningJob:
+    return RunningJob(
+        job_id,
+        kind,
+        progress.get("windows_per_s"),
+        _step_seconds(progress),
+        progress.get("device_memory_bytes"),
+        progress.get("device_utilisation"),
+    )
 
 
 def _step_seconds(progress: dict[str, float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""Counts, ages and speeds of a job table of known content."""
+"""Counts and ages of a job table of known content."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ from job_clock import Clock
 from sqlalchemy import Engine, event
 
 from ppgssl.jobs.database import migrate, open_database
-from ppgssl.jobs.figures import JobGroup, Outcome, Speed, read_figures
+from ppgssl.jobs.figures import JobGroup, Outcome, RunningJob, read_figures
 from ppgssl.jobs.records import JobError, NewJob, Report
 from ppgssl.jobs.store import JobStore
 
@@ -18,7 +18,7 @@ LEASE = timedelta(seconds=60)
 def test_an_empty_table_has_no_figures(engine: Engine, clock: Clock):
     figures = read_figures(engine, clock())
 
-    assert (figures.groups, figures.outcomes, figures.attempts, figures.speeds) == ([], [], {}, [])
+    assert (figures.groups, figures.outcomes, figures.attempts, figures.running) == ([], [], {}, [])
 
 
 def test_jobs_are_counted_by_kind_and_status_with_the_age_of_the_oldest(
@@ -63,11 +63,12 @@ def test_the_time_of_a_step_is_the_time_left_over_the_steps_left(
     claim = store.claim("worker", ["pretrain"], LEASE)
     assert claim is not None
     progress = {"step": 10, "steps": 30, "eta_s": 5.0, "windows_per_s": 64.0}
+    progress |= {"device_memory_bytes": 2**30, "device_utilisation": 0.75}
     store.record(claim.lease, Report(progress=progress))
 
     figures = read_figures(engine, clock())
 
-    assert figures.speeds == [Speed(job.id, "pretrain", 64.0, 0.25)]
+    assert figures.running == [RunningJob(job.id, "pretrain", 64.0, 0.25, 2**30, 0.75)]
 
 
 def test_finished_jobs_are_counted_without_an_age(engine: Engine, store: JobStore, clock: Clock):
