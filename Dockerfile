@@ -16,7 +16,7 @@ COPY pyproject.toml constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['postgres'], sep='\n')" \
+print(*project['dependencies'], *project['optional-dependencies']['postgres'], *project['optional-dependencies']['gpu'], sep='\n')" \
       > requirements.txt \
     && pip --python /opt/venv/bin/python install --quiet -c constraints.txt -r requirements.txt
 

@@ -1,8 +1,8 @@
 """Who may ask for what, and how often. Pure ASGI: a refused body is never read.
 
     read     look (GET), and embed
-    submit   also create, cancel, pause and resume jobs
-    admin    everything else: aliases, deletes, and whatever a later route does
+    submit   also create, clone, cancel, pause and resume jobs
+    admin    everything else: aliases, deleting jobs, webhooks, and whatever a later route does
 
 Health, figures and the dashboard's files need no key: they hold nothing of anybody's. A service
 that never had a key is open to the machine it runs on, and to nobody else.
@@ -27,6 +27,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 GUARDED = "/v1"
 JOBS = f"{GUARDED}/jobs"
 EMBEDDINGS = f"{GUARDED}/embeddings"
+WEBHOOKS = f"{GUARDED}/webhooks"
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
 KEY_ID = "ppgssl.key_id"
 """Where the scope holds the id of the key that a request carries, for the log."""
@@ -35,6 +36,8 @@ KEY_ID = "ppgssl.key_id"
 def needed_role(method: str, path: str) -> Role:
     """The least role that a request needs; what is not known here needs the most."""
     path = path.rstrip("/")
+    if path == WEBHOOKS or path.startswith(f"{WEBHOOKS}/"):  # a URL may hold a secret
+        return Role.ADMIN
     if method in SAFE_METHODS or (method, path) == ("POST", EMBEDDINGS):
         return Role.READ
     if method == "POST" and (path == JOBS or path.startswith(f"{JOBS}/")):

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from api.access import AccessMiddleware
 from api.dependencies import Services
 from api.embedder import Embedder
+from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import BodyLimitMiddleware, SameOriginMiddleware
@@ -29,14 +30,20 @@ from api.routes import (
     models,
     presets,
     reports,
+    webhooks,
 )
 from api.schemas import ProblemRead
 from api.security_headers import SecurityHeadersMiddleware
+from api.webhook_hosts import AllowedHosts
+from api.webhook_post import Postman
+from api.webhook_sender import WebhookSender
 from ppgssl import __version__
 from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.deliveries import Deliveries
 from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.webhooks import Webhooks
 
 DESCRIPTION = """Pretrain self-supervised PPG encoders and embed with them.
 
@@ -52,8 +59,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application with these settings; the database is opened when it starts."""
+    """The application with these settings; the database is opened when it starts.
+
+    Raises:
+        ConfigError: The hosts that webhooks may be sent to cannot be read.
+    """
     metrics = Metrics()
+    hosts = AllowedHosts.parse(settings.webhook_hosts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -64,8 +76,12 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.registry.register(QueueCollector(engine))
         key = settings.api_key.get_secret_value() if settings.api_key else None
         app.state.key_ring = KeyRing(ApiKeys(engine), key)
-        app.state.services = Services(settings, store, embedder, metrics)
-        yield
+        app.state.services = Services(settings, store, embedder, metrics, Webhooks(engine), hosts)
+        with (
+            WebhookSender(Deliveries(engine), Postman(hosts)),
+            Housekeeping(store, settings),
+        ):
+            yield
         embedder.close()
         engine.dispose()
 
@@ -99,7 +115,7 @@ def _v1() -> APIRouter:
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
     for group in (
         *(jobs, losses, events, logs, checkpoints, reports),
-        *(embeddings, models, datasets, presets),
+        *(embeddings, models, datasets, presets, webhooks),
     ):
         v1.include_router(group.router)
     return v1

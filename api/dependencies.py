@@ -8,10 +8,12 @@ from fastapi import Depends, Path, Request
 
 from api.embedder import Embedder
 from api.metrics import Metrics
+from api.webhook_hosts import AllowedHosts
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Job
+from ppgssl.jobs.webhooks import Webhooks
 
 JOB_ID = re.compile(r"job_[0-9a-f]{1,40}")
 
@@ -24,6 +26,8 @@ class Services:
     store: JobStore
     embedder: Embedder
     metrics: Metrics
+    webhooks: Webhooks
+    webhook_hosts: AllowedHosts
 
 
 def get_services(request: Request) -> Services:
@@ -49,9 +53,21 @@ def get_embedder(services: ServicesDep) -> Embedder:
     return services.embedder
 
 
+def get_webhooks(services: ServicesDep) -> Webhooks:
+    """Who is told of jobs."""
+    return services.webhooks
+
+
+def get_webhook_hosts(services: ServicesDep) -> AllowedHosts:
+    """Who may be told of jobs."""
+    return services.webhook_hosts
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StoreDep = Annotated[JobStore, Depends(get_store)]
 EmbedderDep = Annotated[Embedder, Depends(get_embedder)]
+WebhooksDep = Annotated[Webhooks, Depends(get_webhooks)]
+WebhookHostsDep = Annotated[AllowedHosts, Depends(get_webhook_hosts)]
 
 
 def get_job_id(job_id: Annotated[str, Path(description="Id of a job.")]) -> str:

@@ -1,13 +1,17 @@
 """Which encoder a model's name means now, and how it is kept for a job that needs it later.
 
 A name may mean another encoder tomorrow: aliases move, and a run replaces its `best`. Whoever needs
-the same encoder later keeps a copy of it under its sha256. Nothing here embeds.
+the same encoder later keeps a copy of it under its sha256, until no job needs it any more. Nothing
+here embeds.
 """
 
+import logging
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -21,9 +25,13 @@ from ppgssl.jobs.tables import Checkpoint
 if TYPE_CHECKING:
     from ppgssl.models.encoder_file import EncoderInfo
 
+log = logging.getLogger(__name__)
+
 DEFAULT_MODEL = "default"
 WEIGHTS = "encoder.safetensors"
 INFO = "encoder.json"
+SETTLED_S = 3600.0
+"""A submission takes far less between keeping an encoder and being in the table, seconds."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Result = TypeVar("Result")
@@ -133,13 +141,61 @@ def keep_encoder(found: FoundEncoder, folder: Path) -> KeptEncoder:
         for name in (WEIGHTS, INFO):
             _copy(found.folder / name, copy / name)
         _, info = read_encoder(copy)
-        target = folder / info.sha256
-        try:
-            copy.rename(target)
-        except OSError:
-            if not target.is_dir():  # else it is there already, with the same content
-                raise
+        _put_in_place(copy, folder / info.sha256)
     return KeptEncoder(found, info)
+
+
+def _put_in_place(copy: Path, target: Path) -> None:
+    """Move a copy to its place, or say of the same one that is there that it is wanted anew."""
+    try:
+        copy.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        try:
+            os.utime(target)
+        except FileNotFoundError:  # it was put aside as unused at this very moment
+            copy.rename(target)
+
+
+def remove_unused_encoders(folder: Path, used: Collection[str], now: datetime) -> Sequence[str]:
+    """Remove kept encoders that nothing uses, and what was left of unfinished copies.
+
+    What was put there or wanted anew lately stays: its job may not be in the table yet.
+
+    Args:
+        folder: Where encoders are kept.
+        used: sha256 of those that jobs need.
+        now: What ages are held against.
+
+    Returns:
+        Names of what was removed.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    unused = [path for path in sorted(folder.iterdir()) if path.name not in used]
+    return [path.name for path in unused if _remove_settled(path, now)]
+
+
+def _remove_settled(path: Path, now: datetime) -> bool:
+    """Put it aside, look whether it is wanted since, and remove it or put it back."""
+    aside = path if path.name.startswith(".") else path.with_name(f".unused-{path.name}")
+    try:
+        if not _is_settled(path, now):
+            return False
+        path.rename(aside)
+        if not _is_settled(aside, now):
+            aside.rename(path)
+            return False
+    except OSError as error:  # another process is at it, or it is there anew
+        log.info("kept encoder %s is left for another time: %s", path.name, error)
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return not aside.exists()
+
+
+def _is_settled(path: Path, now: datetime) -> bool:
+    return now.timestamp() - path.lstat().st_mtime > SETTLED_S
 
 
 def _copy(source: Path, target: Path) -> None:

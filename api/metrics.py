@@ -15,10 +15,8 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ppgssl.jobs.figures import Figures, read_figures
-from ppgssl.jobs.status import STALLED, JobStatus
 
 NO_ROUTE = "none"
-UNFINISHED = frozenset({STALLED, *(status for status in JobStatus if not status.is_finished)})
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -68,7 +66,7 @@ class QueueCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """Jobs and their ages, outcomes, attempts, and the speed of those that run."""
+        """Jobs and their ages, outcomes, attempts, and how those that run get on."""
         figures = read_figures(self._engine, datetime.now(UTC))
         jobs = GaugeMetricFamily("ppgssl_jobs", "Jobs in the table.", labels=["kind", "status"])
         ages = GaugeMetricFamily(
@@ -78,9 +76,9 @@ class QueueCollector(Collector):
         )
         for group in figures.groups:
             jobs.add_metric([group.kind, group.status], group.jobs)
-            if group.status in UNFINISHED:
+            if group.oldest_s is not None:
                 ages.add_metric([group.kind, group.status], group.oldest_s)
-        return [jobs, ages, *_history(figures), *_speeds(figures)]
+        return [jobs, ages, *_history(figures), *_running(figures)]
 
 
 def _history(figures: Figures) -> list[Metric]:
@@ -99,20 +97,32 @@ def _history(figures: Figures) -> list[Metric]:
     return [outcomes, attempts]
 
 
-def _speeds(figures: Figures) -> list[Metric]:
-    labels = ["job_id", "kind"]
-    windows = GaugeMetricFamily(
-        "ppgssl_job_windows_per_second", "Windows a second of a running job.", labels=labels
-    )
-    steps = GaugeMetricFamily(
-        "ppgssl_job_step_seconds", "Time per step of a running job.", labels=labels
-    )
-    for speed in figures.speeds:
-        if speed.windows_per_s is not None:
-            windows.add_metric([speed.job_id, speed.kind], speed.windows_per_s)
-        if speed.step_s is not None:
-            steps.add_metric([speed.job_id, speed.kind], speed.step_s)
-    return [windows, steps]
+def _running(figures: Figures) -> list[Metric]:
+    return [
+        _per_job(figures, "windows_per_s", "ppgssl_job_windows_per_second", "Windows a second"),
+        _per_job(figures, "step_s", "ppgssl_job_step_seconds", "Time per step"),
+        _per_job(
+            figures,
+            "device_memory_bytes",
+            "ppgssl_job_device_memory_bytes",
+            "Memory in use, by everybody, on the CUDA device",
+        ),
+        _per_job(
+            figures,
+            "device_utilisation",
+            "ppgssl_job_device_utilisation_ratio",
+            "Share of the time that computes, on the CUDA device",
+        ),
+    ]
+
+
+def _per_job(figures: Figures, field: str, name: str, what: str) -> Metric:
+    family = GaugeMetricFamily(name, f"{what} of a running job.", labels=["job_id", "kind"])
+    for job in figures.running:
+        value = getattr(job, field)
+        if value is not None:
+            family.add_metric([job.job_id, job.kind], value)
+    return family
 
 
 def route_of(scope: Scope) -> str:

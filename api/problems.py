@@ -26,6 +26,7 @@ from ppgssl.jobs.errors import (
     JobNotFoundError,
     JobStateError,
     ModelNotFoundError,
+    WebhookNotFoundError,
 )
 from ppgssl.jobs.kinds import JobKind
 
@@ -35,7 +36,10 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 KINDS = frozenset(kind.value for kind in JobKind)
 
-NOT_FOUND = (JobNotFoundError, CheckpointNotFoundError, ModelNotFoundError)
+NOT_FOUND = (
+    *(JobNotFoundError, CheckpointNotFoundError, ModelNotFoundError),
+    WebhookNotFoundError,
+)
 NO_JSON_OBJECT = frozenset({"model_attributes_type", "dict_type"})
 
 OF_THE_FRAMEWORK = {

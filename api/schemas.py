@@ -13,7 +13,9 @@ from api.encoders import DEFAULT_MODEL
 from ppgssl.evaluation.settings import EvaluationSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
+from ppgssl.jobs.status import JobStatus
 from ppgssl.jobs.tables import Job, LogLine
+from ppgssl.jobs.webhook_tables import DeliveryStatus
 
 Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 """PostgreSQL stores no NUL."""
@@ -121,6 +123,21 @@ class JobCreate(RootModel[Annotated[PretrainCreate | EvaluateCreate, Field(discr
         return {"kind": JobKind.PRETRAIN, **body} if isinstance(body, dict) else body
 
 
+class JobChanges(Body):
+    """What is different about a clone; what is left out stays as it was."""
+
+    config: dict[str, Any] = Field(
+        default={}, description="Laid over the original's config, key by key."
+    )
+    preset: Text | None = Field(default=None, description="Of a training run.")
+    dataset: Text | None = None
+    name: Text | None = None
+    metadata: dict[Text, Any] | None = Field(default=None, description="All of it, not a part.")
+    priority: int | None = None
+    max_attempts: int | None = None
+    max_runtime_s: float | None = None
+
+
 class ProgressRead(BaseModel):
     """Where a run is."""
 
@@ -131,6 +148,12 @@ class ProgressRead(BaseModel):
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    device_memory_bytes: int | None = Field(
+        default=None, description="In use on the CUDA device, by everybody on it."
+    )
+    device_utilisation: float | None = Field(
+        default=None, description="Share of the time in which the CUDA device computed, 0 to 1."
+    )
     stage: str | None = Field(default=None, description="What is being done; of an evaluation.")
 
 
@@ -174,6 +197,7 @@ class JobRead(BaseModel):
     warnings: list[str]
     error: ErrorRead | None
     metadata: dict[str, Any]
+    cloned_from: str | None = Field(description="Id of the job that it is a changed copy of.")
     last_event: int = Field(description="Number of its newest event, to watch on from.")
 
     @classmethod
@@ -321,3 +345,56 @@ class EmbeddingsRead(BaseModel):
     model: str
     encoder_sha256: str
     dim: int
+
+
+# ------------------------------------------------------------------------------------ webhooks
+
+
+class WebhookCreate(Body):
+    """Whom to tell of jobs."""
+
+    url: Annotated[str, Field(max_length=2048)] = Field(
+        description="Of a host that PPGSSL_WEBHOOK_HOSTS lists."
+    )
+    events: list[JobStatus] = Field(
+        default=list(JobStatus), min_length=1, description="Statuses it is told of; default: all."
+    )
+    description: Text | None = Field(default=None, description="For people.")
+
+
+class WebhookRead(BaseModel):
+    """Who is told of jobs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    url: str
+    events: list[JobStatus]
+    description: str | None
+    created_at: datetime
+    disabled_at: datetime | None = Field(
+        description="Since it answered 410 Gone it is told nothing."
+    )
+
+
+class WebhookCreated(WebhookRead):
+    """A new webhook, and what its signatures are checked with."""
+
+    secret: str = Field(description="Shown this once.")
+
+
+class DeliveryRead(BaseModel):
+    """Something that a webhook is told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="The header `webhook-id` of every try.")
+    type: str
+    status: DeliveryStatus
+    attempts: int
+    last_status_code: int | None = Field(description="What the last try was answered.")
+    last_error: str | None = Field(description="Why the last try was not answered.")
+    created_at: datetime
+    last_attempt_at: datetime | None
+    next_attempt_at: datetime | None
+    ended_at: datetime | None

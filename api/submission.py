@@ -16,8 +16,14 @@ SERVICE_DEFAULTS = {"training": {"self_check": "warn"}}
 """What the service asks of a run where neither preset nor request says otherwise."""
 
 
-def new_job(body: PretrainCreate | EvaluateCreate, store: JobStore, settings: Settings) -> NewJob:
-    """The job that a request asks for.
+def new_job(
+    body: PretrainCreate | EvaluateCreate,
+    store: JobStore,
+    settings: Settings,
+    *,
+    cloned_from: str | None = None,
+) -> NewJob:
+    """The job that a request asks for; `cloned_from` is the id of the job that it changes.
 
     Raises:
         PpgsslError: Dataset, config or model cannot be used; the message says which and why.
@@ -31,6 +37,7 @@ def new_job(body: PretrainCreate | EvaluateCreate, store: JobStore, settings: Se
         **body.model_dump(exclude={"preset", "config"}),
         config=config,
         request=body.model_dump(mode="json"),
+        cloned_from=cloned_from,
     )
 
 

@@ -52,6 +52,8 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 30.0
 WORTH_RETRYING = frozenset({429, 502, 503, 504})
 CHUNK_BYTES = 2**20
+SINCE_ADDED = dict.fromkeys(("stage", "device_memory_bytes", "device_utilisation"))
+"""What the progress of older services does not have."""
 EMBED_BYTES = 16 * 2**20  # of windows in one request; the service takes 64 MiB by default
 
 Floats = npt.NDArray[np.float32]
@@ -100,6 +102,8 @@ class Progress:
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    device_memory_bytes: int | None
+    device_utilisation: float | None
     stage: str | None
 
 
@@ -139,6 +143,7 @@ class Job:
     warnings: list[str]
     error: Failure | None
     metadata: dict[str, Any]
+    cloned_from: str | None
 
     @property
     def is_finished(self) -> bool:
@@ -438,6 +443,38 @@ class Client:
     def resume(self, job_id: str) -> Job:
         """Queue a paused job again."""
         return _job(self._json("POST", f"/v1/jobs/{job_id}/resume"))
+
+    def clone(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Queue a job that is asked for as this one was, with changes.
+
+        Args:
+            job_id: The job to copy.
+            changes: Any of `config` (partial, merged key by key), `preset`, `dataset`, `name`,
+                `metadata`, `priority`, `max_attempts` and `max_runtime_s`; the rest stays.
+            idempotency_key: Two calls with one key make one job; by default each call makes one.
+
+        Raises:
+            RefusedError: There is no such job, or what comes of it is wrong.
+        """
+        key = idempotency_key or str(uuid.uuid4())
+        headers = {"Idempotency-Key": key}
+        route = f"/v1/jobs/{job_id}/clone"
+        return _job(self._json("POST", route, json=dict(changes or {}), headers=headers))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job with all that it left; needs a key of the role `admin`.
+
+        Raises:
+            RefusedError: There is no such job (any more), it has not finished, or an alias points
+                at it.
+        """
+        self._request("DELETE", f"/v1/jobs/{job_id}")
 
     # ---------------------------------------------------------------- checkpoints and encoders
 
@@ -780,11 +817,11 @@ def _job(data: Mapping[str, Any]) -> Job:
     progress, best = data["progress"], data["best"]
     return _record(
         Job,
-        data,
+        {"cloned_from": None, **data},
         created_at=_time(data["created_at"]),
         started_at=_time(data["started_at"]),
         finished_at=_time(data["finished_at"]),
-        progress=progress and _record(Progress, {"stage": None} | progress),
+        progress=progress and _record(Progress, SINCE_ADDED | progress),
         best=best and _record(Best, best),
         error=_failure(data["error"]),
     )

@@ -12,6 +12,8 @@ install_import_hook(
     "shape_checker.check",
 )
 
+pytest_plugins = ["databases"]
+
 DEFAULT_RECORDINGS = Path(__file__).parent.parent.parent / "shared" / "data"
 
 

@@ -13,14 +13,12 @@ from pathlib import Path
 
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import JobNotFoundError
+from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER
 from ppgssl.jobs.records import Lease, NewCheckpoint
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
-
-CHECKPOINTS = "steps"
-"""Folder of a run's checkpoints; see `ppgssl.training.checkpoint`."""
 
 
 class AttemptFiles:
@@ -29,6 +27,7 @@ class AttemptFiles:
     def __init__(self, store: JobStore, settings: Settings, lease: Lease) -> None:
         self._store = store
         self._lease = lease
+        self._log = logging.LoggerAdapter(log, lease.log_context)
         self._root = settings.artifact_root.resolve()
         self._attempts = settings.attempts_folder(lease.job_id).resolve()
         self._published: set[Path] = set()
@@ -66,7 +65,7 @@ class AttemptFiles:
         except JobNotFoundError:  # deleted while this worker was frozen
             shutil.rmtree(self.folder, ignore_errors=True)
         except DATABASE_AWAY as error:
-            log.warning("%s is left for a later run to tidy up: %s", self.folder, error)
+            self._log.warning("%s is left for others to tidy up: %s", self.folder, error)
 
     def _named(self) -> set[Path]:
         rows = self._store.checkpoints(self._lease.job_id)
@@ -83,6 +82,6 @@ class AttemptFiles:
 
 def remove_unnamed(attempt: Path, named: Collection[Path]) -> None:
     """Remove those checkpoints of an attempt that are not named."""
-    for folder in attempt.glob(f"{CHECKPOINTS}/*"):
+    for folder in attempt.glob(f"{CHECKPOINTS_FOLDER}/*"):
         if folder not in named:
             shutil.rmtree(folder, ignore_errors=True)

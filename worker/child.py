@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +28,7 @@ from worker.reporter import Stage
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 EXIT_FAILED = 1
+OF_TRAINING = tuple(field.name for field in fields(Progress) if field.name not in {"step", "steps"})
 
 
 class PipeReporter:
@@ -56,7 +57,7 @@ class PipeReporter:
 
     def stage(self, stage: Stage) -> None:
         """Where a run is that has no epochs."""
-        absent = dict.fromkeys(("epoch", "epochs", "windows_per_s", "eta_s"))
+        absent = dict.fromkeys(OF_TRAINING)
         where = {"step": stage.step, "steps": stage.steps, "stage": stage.name}
         self.send("progress", {**absent, **where})
 

@@ -23,10 +23,7 @@ class Heartbeat:
     ) -> None:
         self._store = store
         self._lease = lease
-        self._log = logging.LoggerAdapter(
-            log,
-            {"worker_id": lease.worker_id, "job_id": lease.job_id, "attempt": lease.attempt},
-        )
+        self._log = logging.LoggerAdapter(log, lease.log_context)
         self._every_seconds = every_seconds
         self._lease_seconds = lease_seconds
         self._renewed_at = time.monotonic()  # a claim is a renewal

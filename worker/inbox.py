@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ppgssl.jobs.records import CheckpointFile, LossPoint, NewCheckpoint, Report
+from ppgssl.jobs.records import CheckpointFile, Lease, LossPoint, NewCheckpoint, Report
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,11 @@ class ChildError:
 
 
 class Inbox:
-    """Messages and log lines of one child, merged into reports."""
+    """Messages and log lines of the child of one claim, merged into reports."""
 
-    def __init__(self, artifact_root: Path) -> None:
+    def __init__(self, artifact_root: Path, lease: Lease) -> None:
         self._artifact_root = artifact_root.resolve()
+        self._log = logging.LoggerAdapter(log, lease.log_context)
         self._lock = threading.Lock()
         self._clear()
         self.stop_reason: str | None = None
@@ -103,7 +104,7 @@ class Inbox:
         try:
             files = describe_files(folder)
         except FileNotFoundError:
-            log.info("checkpoint %s was replaced before it was recorded", folder)
+            self._log.info("checkpoint %s was replaced before it was recorded", folder)
             return  # the message about the one that replaced it is on its way
         relative = folder.relative_to(self._artifact_root).as_posix()
         with self._lock:

@@ -7,6 +7,7 @@ at once. It never trains itself; every run is a child process.
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import threading
@@ -19,7 +20,6 @@ from ppgssl.jobs.records import Claim
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.structured_logging import configure_logging
-from ppgssl.jobs.tables import Job
 from worker.kinds import KINDS
 from worker.liveness import liveness_file
 from worker.run import Run
@@ -43,11 +43,13 @@ class Worker:
         self._kinds = kinds
         self._stop = stop
         self._liveness_file = liveness_file(settings)
+        self._room = True
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._log = logging.LoggerAdapter(log, {"worker_id": self.worker_id})
 
     def run(self) -> None:
         """Work until told to stop."""
-        log.info("ready", extra={"worker_id": self.worker_id})
+        self._log.info("ready")
         while not self._stop.is_set():
             self._touch()
             claim = self._next_claim()
@@ -62,24 +64,40 @@ class Worker:
                 stop=self._stop,
                 alive=self._touch,
             ).execute()
-        log.info("stopped", extra={"worker_id": self.worker_id})
+        self._log.info("stopped")
 
     def _next_claim(self) -> Claim | None:
         try:
             for job in self._store.recover_expired():
-                log.warning("took a job from a lost worker: %s", job.status, extra=_of(job))
+                log.warning(
+                    "took a job from a lost worker: %s",
+                    job.status,
+                    extra={"worker_id": self.worker_id, "job_id": job.id, "attempt": job.attempt},
+                )
+            if not self._has_room():
+                return None
             lease = timedelta(seconds=self._settings.lease_seconds)
             return self._store.claim(self.worker_id, list(self._kinds), lease)
         except DATABASE_AWAY as error:
-            log.warning("cannot use the job table, will try again: %s", error)
+            self._log.warning("cannot use the job table, will try again: %s", error)
             return None
+
+    def _has_room(self) -> bool:
+        """Whether a run could write a checkpoint; said once when it becomes false."""
+        root, needed = self._settings.artifact_root, self._settings.min_free_bytes
+        root.mkdir(parents=True, exist_ok=True)
+        had_room, self._room = self._room, shutil.disk_usage(root).free >= needed
+        if had_room and not self._room:
+            self._log.warning(
+                "claiming no job while %s has less than %d MB free: free some, or lower "
+                "PPGSSL_MIN_FREE_BYTES",
+                root,
+                needed // 10**6,
+            )
+        return self._room
 
     def _touch(self) -> None:
         self._liveness_file.touch()
-
-
-def _of(job: Job) -> dict[str, str | int]:
-    return {"job_id": job.id, "attempt": job.attempt}
 
 
 def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:

@@ -4,12 +4,14 @@ Everything it writes carries the lease. Once the lease is lost the child is kill
 is written: the job is another worker's.
 """
 
+import errno
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ppgssl.jobs.database import DATABASE_AWAY
@@ -69,8 +71,10 @@ class Run:
         self._stop = stop
         self._alive = alive
         self._files = AttemptFiles(store, settings, claim.lease)
-        self._inbox = Inbox(settings.artifact_root)
+        self._log = logging.LoggerAdapter(logger, claim.lease.log_context)
+        self._inbox = Inbox(settings.artifact_root, claim.lease)
         self._unwritten = Report()
+        self._last_line = claim.job.last_line
         self._stop_reason: str | None = None
         self._kill_at = float("inf")
         self._too_long = False
@@ -79,14 +83,6 @@ class Run:
             claim.lease,
             every_seconds=settings.heartbeat_seconds,
             lease_seconds=settings.lease_seconds,
-        )
-        self._log = logging.LoggerAdapter(
-            logger,
-            {
-                "worker_id": claim.lease.worker_id,
-                "job_id": self._job.id,
-                "attempt": self._job.attempt,
-            },
         )
 
     def execute(self) -> None:
@@ -109,7 +105,8 @@ class Run:
             child = ChildProcess(self._order(), self._inbox)
         except OSError as error:
             self._log.exception("cannot start the run")
-            failure = JobError(Reason.INTERNAL_ERROR, f"the run could not be started: {error}")
+            reason = Reason.CHECKPOINT_WRITE_FAILED if is_full(error) else Reason.INTERNAL_ERROR
+            failure = JobError(reason, f"the run could not be started: {error}")
             return lambda: self._store.fail(self._lease, failure)
         self._log.info("started process %d", child.pid)
         try:
@@ -172,10 +169,11 @@ class Run:
     def _report(self) -> Action | None:
         """Write what the child told; what cannot be written now is kept for the next time."""
         if self._unwritten.is_empty:
-            self._unwritten = self._inbox.take()
+            self._unwritten = replace(self._inbox.take(), lines_before=self._last_line)
         report = self._unwritten
         action = self._store.record(self._lease, report)
         self._unwritten = Report()
+        self._last_line += len(report.log_lines)
         if report.checkpoints:
             self._files.remove_replaced(report.checkpoints)
         return action
@@ -235,6 +233,11 @@ class Run:
                 f"more{said}",
             )
         return JobError(Reason.PROCESS_DIED, f"its process was {how}{said}")
+
+
+def is_full(error: OSError) -> bool:
+    """The disk, or our share of it: another attempt may find room."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def describe_exit(exit_code: int | None) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""Jobs: submit, look, cancel, pause, resume."""
+"""Jobs: submit, look, cancel, pause, resume, clone, delete."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 
+from api.cloning import changed
 from api.dependencies import JobDep, JobIdDep, SettingsDep, StoreDep
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
-from api.schemas import JobCreate, JobRead, ProblemRead, Text
+from api.schemas import JobChanges, JobCreate, JobRead, ProblemRead, Text
 from api.submission import new_job
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import JobFilter
+from ppgssl.jobs.removal import finish_removals
 from ppgssl.jobs.tables import Job
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemRead}}
@@ -86,6 +88,27 @@ def pause_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
 def resume_job(job_id: JobIdDep, store: StoreDep) -> JobRead:
     """Queue a paused job again; it continues from its last checkpoint."""
     return shown(store.request_resume(job_id))
+
+
+@router.post("/{job_id}/clone", status_code=HTTPStatus.CREATED, responses=NOT_FOUND | CONFLICT)
+def clone_job(
+    job: JobDep,
+    store: StoreDep,
+    settings: SettingsDep,
+    changes: JobChanges = JobChanges(),  # noqa: B008  # the body may be left out
+    idempotency_key: IdempotencyKey = None,
+) -> JobRead:
+    """Queue a job like this one, with changes; `config` is merged key by key."""
+    body = changed(job, changes)
+    new = new_job(body.root, store, settings, cloned_from=job.id)
+    return shown(store.create(new, idempotency_key=idempotency_key))
+
+
+@router.delete("/{job_id}", status_code=HTTPStatus.NO_CONTENT, responses=NOT_FOUND | CONFLICT)
+def delete_job(job_id: JobIdDep, store: StoreDep, settings: SettingsDep) -> None:
+    """Delete a finished job: its history, checkpoints and files. A second time it is not found."""
+    store.delete(job_id)
+    finish_removals(store, settings.artifact_root)
 
 
 def shown(job: Job) -> JobRead:

@@ -148,6 +148,8 @@ class JobPage {
       Step: progress?.epochs && `${progress.step.toLocaleString("en")} of ${progress.steps.toLocaleString("en")}`,
       "Time left": progress && !FINISHED.includes(job.status) ? duration(progress.eta_s) : null,
       Speed: progress?.windows_per_s ? `${number(progress.windows_per_s, 3)} windows/s` : null,
+      "Device's load": progress?.device_memory_bytes && !FINISHED.includes(job.status)
+        ? `${number(progress.device_memory_bytes / 2 ** 30, 3)} GiB${progress.device_utilisation == null ? "" : `, ${percent(progress.device_utilisation)}`}` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
       Dataset: job.dataset,
       Encoder: this.isEvaluation ? job.config.model : null,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import console_err, console_out, exit_codes, print_json, print_table
 from ppgssl.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _print(result: "Evaluation") -> None:
             for metric, found in metrics.items():
                 shown = f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
                 table.add_row(report.label, metric, representation, shown)
-    console_out.print(table)
+    print_table(table)
     for report in result.labels:
         size = f"{report.windows} windows of {report.subjects} people"
         console_out.print(f"{report.label}, {size}: {conclusion(report)}", markup=False)

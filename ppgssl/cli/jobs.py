@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ppgssl.cli.output import EXIT_FAILURE, console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import (
+    EXIT_FAILURE,
+    console_err,
+    console_out,
+    exit_codes,
+    print_json,
+    print_table,
+)
 from ppgssl.errors import InputError
 from ppgssl.jobs.kinds import JobKind
 
@@ -121,6 +128,41 @@ def _config_tree(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
+@app.command("clone")
+def clone_command(
+    job_id: JobId,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key, repeatable.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file laid over the config.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Another dataset.")] = None,
+    name: Annotated[str | None, typer.Option(help="Another name for people.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher runs first.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Tries if a worker is lost.")] = None,
+    max_runtime_s: Annotated[
+        float | None, typer.Option("--max-runtime", help="Longest time of running, seconds.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a job like another one, with changes.
+
+    Example: ppgssl jobs clone job_0123456789abcdef0123 --set seed=1 --name second
+    """
+    with connected(url, api_key) as client:
+        changes = {
+            "config": _config_tree(config, overrides or []),
+            "dataset": dataset,
+            "name": name,
+            "priority": priority,
+            "max_attempts": max_attempts,
+            "max_runtime_s": max_runtime_s,
+        }
+        given = {key: value for key, value in changes.items() if value is not None}
+        _show(client.clone(job_id, given), as_json=as_json)
+
+
 @app.command("list")
 def list_command(
     status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
@@ -147,7 +189,7 @@ def list_command(
         created = f"{job.created_at:%Y-%m-%d %H:%M}"
         names = (job.id, job.kind, job.name or "", job.dataset or "")
         table.add_row(*names, job.status, _share(job), best, created)
-    console_out.print(table)
+    print_table(table)
 
 
 @app.command("show")
@@ -283,6 +325,22 @@ def resume_command(
         _show(client.resume(job_id), as_json=as_json)
 
 
+@app.command("delete")
+def delete_command(
+    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Delete a finished job: its history, its checkpoints and its files.
+
+    Example: ppgssl jobs delete job_0123456789abcdef0123
+    """
+    with connected(url, api_key) as client:
+        client.delete(job_id)
+    if as_json:
+        print_json({"id": job_id, "deleted": True})
+    else:
+        console_out.print(f"deleted {job_id}", markup=False)
+
+
 @app.command("download")
 def download_command(
     job_id: JobId,
@@ -357,6 +415,7 @@ def _show(job: "Job", *, as_json: bool) -> None:
         "kind": job.kind,
         "name": job.name,
         "dataset": job.dataset,
+        "clone of": job.cloned_from,
         "encoder": _encoder(job),
         "status": job.status,
         "progress": _share(job),

@@ -12,13 +12,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import console_err, console_out, exit_codes, print_json, print_table
 from ppgssl.errors import RunError
 from ppgssl.jobs.roles import Role
 
 if TYPE_CHECKING:
     from ppgssl.jobs.keys import ApiKeys
     from ppgssl.jobs.tables import ApiKey
+
+NAME_WIDTH = 10  # characters that a name has on a narrow screen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,13 +63,15 @@ def list_command(as_json: AsJson = False) -> None:
         if as_json:
             print_json(rows)
             return
-        console_out.print(_table(rows))
+        print_table(_table(rows))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None)
-    for heading in ("id", "name", "role", "key", "created", "last used", "revoked"):
-        table.add_column(heading, no_wrap=heading != "name")
+    table.add_column("id", no_wrap=True)
+    table.add_column("name", min_width=NAME_WIDTH)
+    for heading in ("role", "key", "created", "last used", "revoked"):
+        table.add_column(heading)
     for row in rows:
         times = [row[at] for at in ("created_at", "last_used_at", "revoked_at")]
         table.add_row(

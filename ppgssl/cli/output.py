@@ -8,11 +8,14 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from ppgssl.errors import InputError, PpgsslError
 
 console_err = Console(stderr=True, highlight=False)
 console_out = Console(highlight=False, soft_wrap=True)
+
+FILE_WIDTH = 200  # characters; no screen limits what goes into a file or a pipe
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -21,6 +24,11 @@ EXIT_USAGE = 2
 def print_json(value: Any) -> None:
     """Write one JSON document to stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def print_table(table: Table) -> None:
+    """Write a table to stdout, as wide as the screen that shows it."""
+    console_out.print(table, width=None if console_out.is_terminal else FILE_WIDTH)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import console_err, console_out, exit_codes, print_json, print_table
 
 if TYPE_CHECKING:
     from ppgssl.data.prepare import DatasetSummary, PrepareProgress
@@ -132,7 +132,7 @@ def _print_summary(summary: "DatasetSummary", skipped: Sequence[tuple[str, str]]
     table = Table("split", "windows", "subjects")
     for split, count in summary.counts.items():
         table.add_row(split, str(count), str(summary.subjects[split]))
-    console_out.print(table)
+    print_table(table)
     hours = summary.recorded_s / 3600
     console_out.print(f"{summary.recordings} recordings, {hours:.1f} hours: {summary.path}")
     if summary.padded:

@@ -8,14 +8,15 @@ with "database is locked" as soon as somebody else wrote in between, however lon
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ppgssl.errors import ConfigError
@@ -23,8 +24,26 @@ from ppgssl.errors import ConfigError
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30.0
-DATABASE_AWAY = (OperationalError, InterfaceError)
-"""Raised by the store while the database cannot be reached, or cannot write: worth another try."""
+HIDE_PARAMETERS = True  # in errors, which are logged: the secrets of webhooks are among them
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+"""Raised by the store while the database cannot be reached, cannot write, or has ended a
+transaction (PostgreSQL, of a client that froze): worth another try."""
+
+PATIENCE: Mapping[str, str] = MappingProxyType(
+    {
+        "connect_timeout": "10",
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "25000",  # milliseconds
+    }
+)
+"""Parameters of libpq, unless the URL has others. A server whose machine was switched off says
+nothing: without them a write waits for it for a quarter of an hour."""
+
+IDLE_IN_TRANSACTION_S = 10
+"""PostgreSQL ends a transaction whose client is silent for so long: frozen or switched off in the
+middle of a write, it would keep the job's row, and nobody could take the job over."""
 
 MOUNTS = Path("/proc/self/mountinfo")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,12 +68,30 @@ def open_database(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed.render_as_string(hide_password=False), parsed.database)
-        return create_engine(parsed, pool_pre_ping=True)
+        return _open_postgres(parsed)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigError(
             f"database_url: cannot open {url.split('@')[-1]!r} ({error}); use sqlite:///FILE, or "
             "postgresql://user:password@host/name with `pip install 'ppgssl[postgres]'`"
         ) from error
+
+
+def _open_postgres(url: URL) -> Engine:
+    """An engine that notices a server that is gone, and whose server notices when we are."""
+    engine = create_engine(
+        url.set(query={**PATIENCE, **url.query}),
+        pool_pre_ping=True,
+        hide_parameters=HIDE_PARAMETERS,
+    )
+    event.listen(engine, "connect", _configure_postgres)
+    return engine
+
+
+def _configure_postgres(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'")
+    connection.commit()
+    cursor.close()
 
 
 def _open_sqlite(url: str, file: str | None) -> Engine:
@@ -64,7 +101,9 @@ def _open_sqlite(url: str, file: str | None) -> Engine:
             "use sqlite:///FILE"
         )
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=HIDE_PARAMETERS
+    )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

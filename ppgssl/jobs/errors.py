@@ -5,9 +5,13 @@ InputError
 ├── CheckpointNotFoundError       the job has no checkpoint of this name
 ├── ModelNotFoundError            neither a job nor an alias has this name
 ├── ApiKeyNotFoundError           no API key has this id
+├── WebhookNotFoundError          no webhook has this id
+├── DeliveryNotFoundError         the webhook has no delivery of this id
 └── JobConflictError              the request contradicts what is there: HTTP 409
     ├── JobStateError             the job's status makes the request senseless
-    └── IdempotencyError          the key was used with another request body
+    ├── JobInUseError             an alias points at the job
+    ├── IdempotencyError          the key was used with another request body
+    └── WebhookDisabledError      the webhook answered that it is gone
 RunError
 └── LeaseLostError                another worker holds the job, or nobody: stop working on it
 """
@@ -40,6 +44,18 @@ class ApiKeyNotFoundError(InputError):
     code = "api_key_not_found"
 
 
+class WebhookNotFoundError(InputError):
+    """No webhook has this id."""
+
+    code = "webhook_not_found"
+
+
+class DeliveryNotFoundError(InputError):
+    """The webhook has no delivery of this id."""
+
+    code = "delivery_not_found"
+
+
 class JobConflictError(InputError):
     """The request contradicts what is there."""
 
@@ -56,10 +72,22 @@ class JobStateError(JobConflictError):
         self.status = status
 
 
+class JobInUseError(JobConflictError):
+    """An alias points at the job."""
+
+    code = "job_in_use"
+
+
 class IdempotencyError(JobConflictError):
     """The idempotency key was used with another request body."""
 
     code = "idempotency_key_reused"
+
+
+class WebhookDisabledError(JobConflictError):
+    """The webhook answered that it is gone, and is told nothing any more."""
+
+    code = "webhook_disabled"
 
 
 class LeaseLostError(RunError):

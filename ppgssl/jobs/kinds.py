@@ -12,5 +12,11 @@ class JobKind(StrEnum):
     """Probes an encoder on a labelled dataset; leaves a report."""
 
 
+JOBS_FOLDER = "jobs"
+"""Of the artifact root; what a job leaves behind lies in a folder of its id in there."""
+
 REPORT_FOLDER = "report"
 """Of an evaluation; it is there as a whole, or not at all."""
+
+CHECKPOINTS_FOLDER = "steps"
+"""Of a training run; it holds a folder per checkpoint, see `ppgssl.training.checkpoint`."""

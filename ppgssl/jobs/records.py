@@ -32,6 +32,7 @@ class NewJob:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     max_runtime_s: float | None = None
     request: dict[str, Any] | None = None
+    cloned_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Lease:
     attempt: int
     number: int
     """Of the claim's own event: every later claim of the job has a higher one."""
+
+    @property
+    def log_context(self) -> dict[str, str | int]:
+        """What every log line that concerns the lease's job carries."""
+        return {"worker_id": self.worker_id, "job_id": self.job_id, "attempt": self.attempt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,12 @@ class NewCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did since the last report; recorded in one transaction, or not at all."""
+    """What a run did since the last report; recorded in one transaction, or not at all.
+
+    Recording it again changes nothing: a commit may have been done whose answer never came. Log
+    lines may well say the same twice, so they are told by `lines_before`, the number of the job's
+    last line when they were written; None appends them in any case.
+    """
 
     plan: dict[str, Any] | None = None
     points: Sequence[LossPoint] = ()
@@ -112,6 +123,7 @@ class Report:
     checkpoints: Sequence[NewCheckpoint] = ()
     warnings: Sequence[str] = ()
     log_lines: Sequence[str] = ()
+    lines_before: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -131,16 +143,6 @@ class JobError:
     def is_retryable(self) -> bool:
         """Another attempt could do better."""
         return self.code in RETRIED
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFigures:
-    """The queue in numbers, for metrics. Ages in seconds."""
-
-    jobs: dict[str, int]
-    """Jobs by status as shown, with 0 for a status that no job has."""
-    oldest_queued_s: float
-    """How long the job at the head has waited; 0 with an empty queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ppgssl.errors import ConfigError
-from ppgssl.jobs.kinds import REPORT_FOLDER
+from ppgssl.jobs.kinds import JOBS_FOLDER, REPORT_FOLDER
 
 DATABASE_FILE = "ppgssl.sqlite"
 
@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         description="Requests a minute that each key, or each address without one, may send; "
         "0: any number.",
     )
+    webhook_hosts: str = Field(
+        default="",
+        description="Hosts that webhooks may be sent to, between commas: `hooks.example.org`, "
+        "`*.example.org`, `http://receiver:9000` (plain HTTP), `10.0.0.0/8` (a private network "
+        "that names may lead into). Empty: webhooks are off.",
+    )
     poll_seconds: float = Field(
         default=1.0, gt=0, description="An idle worker looks for a job this often, seconds."
     )
@@ -83,6 +89,12 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         default=10.0, gt=0, description="A worker renews its lease this often, seconds."
     )
+    min_free_bytes: int = Field(
+        default=256 * 2**20,
+        ge=0,
+        description="A worker claims no job while the artifact root's disk has less room than "
+        "this, bytes: a run that cannot write its checkpoint would use up its attempts.",
+    )
     cancel_grace_seconds: float = Field(
         default=5.0,
         ge=0,
@@ -97,6 +109,30 @@ class Settings(BaseSettings):
         default=None,
         description="The worker touches this file while it is well; empty: "
         "`ppgssl-worker.alive` in the temporary folder.",
+    )
+    housekeeping_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="An API recovers jobs of lost workers, and removes what need not be kept, this "
+        "often, seconds.",
+    )
+    keep_finished_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="A finished job is deleted after so many days, unless an alias points at it; "
+        "empty: never.",
+    )
+    keep_finished_jobs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Of the finished jobs so many are kept, the newest, and those that an alias "
+        "points at; empty: all.",
+    )
+    keep_epoch_checkpoints_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="A finished job loses its `epoch-N` checkpoints after so many days; `best`, "
+        "`last` and those that an alias points at stay; empty: never.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log line that is written."
@@ -123,7 +159,7 @@ class Settings(BaseSettings):
 
     def job_folder(self, job_id: str) -> Path:
         """Where what a job leaves behind lies."""
-        return self.artifact_root / "jobs" / job_id
+        return self.artifact_root / JOBS_FOLDER / job_id
 
     def attempts_folder(self, job_id: str) -> Path:
         """Where the folders of a job's claims lie, each named by the claim's number."""

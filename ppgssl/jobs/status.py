@@ -49,7 +49,7 @@ class Reason(StrEnum):
     PROCESS_DIED = "process_died"
     """The run's process ended without a word; the message has its last lines."""
     CHECKPOINT_WRITE_FAILED = "checkpoint_write_failed"
-    """The disk was full or refused; the run told so."""
+    """The disk was full or refused when the run wrote a checkpoint, or before it could start."""
     OUT_OF_MEMORY = "out_of_memory"
     """The kernel killed it for memory, or not even one window at a time fits the device."""
     MAX_RUNTIME_EXCEEDED = "max_runtime_exceeded"

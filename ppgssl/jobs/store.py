@@ -15,9 +15,11 @@ The last event of a finished job is its status (`Event.is_terminal`).
 from ppgssl.jobs.queries.history import JobHistory
 from ppgssl.jobs.queries.models import ModelNames
 from ppgssl.jobs.queries.recovery import Recovery
+from ppgssl.jobs.queries.removal import JobRemoval
 from ppgssl.jobs.queries.requests import JobRequests
+from ppgssl.jobs.queries.retention import JobRetention
 from ppgssl.jobs.queries.work import JobWork
 
 
-class JobStore(JobRequests, JobHistory, ModelNames, JobWork, Recovery):
+class JobStore(JobRequests, JobHistory, ModelNames, JobWork, Recovery, JobRetention, JobRemoval):
     """The job table of one database. Thread-safe; keep one for the life of a process."""

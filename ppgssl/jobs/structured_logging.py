@@ -34,7 +34,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Write every log line of this process to stderr as JSON, from `level` up."""
+    """Write every log line of this process to stderr as JSON, from `level` up.
+
+    httpx is left out: it writes down the URLs of webhooks, and those may hold secrets.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

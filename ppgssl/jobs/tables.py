@@ -1,4 +1,6 @@
-"""The tables: jobs, what happened to them, what they left, names for encoders, and API keys.
+"""The tables: jobs, what happened to them, what they left, what is to be removed, names, API keys.
+
+Those of webhooks stand in `ppgssl.jobs.webhook_tables`.
 
 Rows come out of the store detached: read them freely, changing them changes nothing. Migrations
 live in `ppgssl/jobs/migrations`; a test holds the two together.
@@ -43,7 +45,7 @@ def _values(enum: type[StrEnum]) -> list[str]:
     return [word.value for word in enum]
 
 
-def _words(enum: type[StrEnum]) -> Enum:
+def words_of(enum: type[StrEnum]) -> Enum:
     """A column of the enum's values as text, so that a new word needs no migration."""
     return Enum(
         enum,
@@ -79,6 +81,9 @@ class Job(Base):
     __table_args__ = (
         Index(None, "status", "priority", "seq"),
         Index(None, "lease_expires_at"),
+        Index(None, "finished_at"),
+        Index(None, "tidied_at", "finished_at"),
+        Index(None, "kind", "status", "attempt"),  # holds all that the jobs' figures count
         {"sqlite_autoincrement": True},
     )
 
@@ -96,9 +101,13 @@ class Job(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     request_sha256: Mapped[str] = mapped_column(String(64))
     """Of what was asked for, to tell a repeated request from another one with the same key."""
+    request: Mapped[dict[str, Any] | None]
+    """What was asked for, before it was completed to `config`; None for jobs of older versions."""
+    cloned_from: Mapped[str | None] = mapped_column(String(40))
+    """Id of the job that this one is a changed copy of; that one may be gone."""
 
-    status: Mapped[JobStatus] = mapped_column(_words(JobStatus))
-    requested_action: Mapped[Action | None] = mapped_column(_words(Action))
+    status: Mapped[JobStatus] = mapped_column(words_of(JobStatus))
+    requested_action: Mapped[Action | None] = mapped_column(words_of(Action))
     """Asked of the worker that runs the job; empty again once done."""
     priority: Mapped[int]
     """Higher runs first."""
@@ -119,6 +128,8 @@ class Job(Base):
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     """Of the present or last claim."""
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    tidied_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    """When what its runs left unpublished was removed, once it had finished."""
 
     worker_id: Mapped[str | None] = mapped_column(String(120))
     lease_token: Mapped[str | None] = mapped_column(String(64))
@@ -173,7 +184,7 @@ class Event(Base):
     job_seq: Mapped[int] = _job_key()
     id: Mapped[int] = mapped_column(primary_key=True)
     """Counts from 1 within the job, without gaps."""
-    type: Mapped[EventType] = mapped_column(_words(EventType))
+    type: Mapped[EventType] = mapped_column(words_of(EventType))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
     data: Mapped[dict[str, Any]]
 
@@ -233,6 +244,20 @@ class ModelAlias(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class Removal(Base):
+    """A folder that no row names any more and that is to be removed: written with the row's end.
+
+    It stays until the folder is gone, so that a process that dies in between loses no track of it.
+    """
+
+    __tablename__ = "removals"
+
+    folder: Mapped[str] = mapped_column(String(255), primary_key=True)
+    """Relative to the artifact root, with forward slashes."""
+    job_id: Mapped[str] = mapped_column(String(40))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
 class ApiKey(Base):
     """A key that opens the API. The key itself is shown once, on creation, and stored nowhere."""
 
@@ -242,7 +267,7 @@ class ApiKey(Base):
     """What a key is called where it is listed and revoked; no secret."""
     name: Mapped[str] = mapped_column(String(120))
     """Whose it is, in the words of whoever created it."""
-    role: Mapped[Role] = mapped_column(_words(Role))
+    role: Mapped[Role] = mapped_column(words_of(Role))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     """Of the key, in hex: 256 random bits cannot be guessed, so no slow hash is needed."""
     prefix: Mapped[str] = mapped_column(String(16))

@@ -34,7 +34,10 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is. `steps` counts the whole run; `eta_s` is None before the first estimate."""
+    """Where a run is. `steps` counts the whole run; `eta_s` is None before the first estimate.
+
+    The device's figures are those of `training/device_load.py`.
+    """
 
     epoch: int
     epochs: int
@@ -42,6 +45,8 @@ class Progress:
     steps: int
     windows_per_s: float
     eta_s: float | None
+    device_memory_bytes: int | None = None
+    device_utilisation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from ppgssl.training.collapse import (
     find_weakness,
     is_past_grace,
 )
+from ppgssl.training.device_load import device_load
 from ppgssl.training.devices import (
     detect_environment,
     keep_freed_memory,
@@ -417,6 +418,7 @@ class TrainingRun:
         epochs = self.config.training.epochs
         done = self.state.batches_done * self.config.training.batch_size
         left = max((epochs - self.state.epoch) * len(self.train_windows) - done, 0)
+        load = device_load(self.device)
         self.reporter.progress(
             Progress(
                 epoch=self.state.epoch + 1,
@@ -425,6 +427,8 @@ class TrainingRun:
                 steps=epochs * self.steps_per_epoch,
                 windows_per_s=windows_per_s,
                 eta_s=left / windows_per_s,
+                device_memory_bytes=load.memory_bytes,
+                device_utilisation=load.utilisation,
             )
         )
 

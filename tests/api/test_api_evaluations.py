@@ -159,7 +159,9 @@ def embed(service: Service, body: dict[str, Any]) -> httpx.Response:
 def test_the_progress_of_an_evaluation_names_its_stage(labelled: Service):
     claim = labelled.evaluate(model="default")
     told = {"step": 2, "steps": 8, "fraction": 0.25, "stage": "hr_bpm"}
-    absent = dict.fromkeys(("epoch", "epochs", "eta_s", "windows_per_s"))
+    absent = dict.fromkeys(
+        ("epoch", "epochs", "eta_s", "windows_per_s", "device_memory_bytes", "device_utilisation")
+    )
     labelled.store.record(claim.lease, Report(progress=absent | told))
 
     progress = labelled.http.get(f"/v1/jobs/{claim.job.id}").json()["progress"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from live_service import Service, serving, settings_in
+from request_lines import request_line
 from sqlalchemy import Engine, event, text
 
 from api.access import is_own_name, needed_role
@@ -140,11 +141,11 @@ def test_the_use_of_a_key_is_noted_and_logged_by_its_id(
     created = keys.create("mine", Role.READ)
 
     with caplog.at_level(logging.INFO, "api.request_log"):
-        service.http.get("/v1/jobs", headers=bearing(created.key))
-        service.http.get("/v1/jobs")  # answered once the first one is wholly done with
+        answer = service.http.get("/v1/jobs", headers=bearing(created.key))
+        line = request_line(caplog, answer.headers["X-Request-ID"])
 
     assert keys.all()[0].last_used_at is not None
-    assert getattr(caplog.records[0], "key_id", None) == created.row.id
+    assert line["key_id"] == created.row.id
     assert created.key not in caplog.text
 
 

@@ -194,6 +194,7 @@ def test_an_evaluation_is_submitted_by_the_form(service: Service, best_folder: P
     page.wait_for("document.querySelector('input[value=age]')")
     page.evaluate(CHOOSE_EVALUATION)
     page.evaluate("document.querySelector('input[value=age]').click()")
+    page.evaluate(f"document.querySelector('option[value={trained.id}]').selected = true")
     page.evaluate("document.querySelector('form').requestSubmit()")
     page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
 

@@ -39,6 +39,7 @@ def labels_of(query: str) -> set[str]:
 def run_a_job_of_each_fate(service: Service) -> None:
     service.store.succeed(service.run().lease)
     progress = {"step": 1, "steps": 3, "eta_s": 4.0, "windows_per_s": 32.0}
+    progress |= {"device_memory_bytes": 2**30, "device_utilisation": 0.75}
     service.store.record(service.run().lease, Report(progress=progress))
     service.queue()
     service.http.get("/healthz")

@@ -66,3 +66,12 @@ def test_the_image_runs_as_a_plain_user_and_listens_only_with_a_key_or_a_publish
     assert "\nUSER 10001:10001\n" in last_stage
     assert "PPGSSL_HOST=0.0.0.0" in last_stage
     assert "PPGSSL_ALLOW_OPEN_ACCESS" not in DOCKERFILE
+
+
+def test_what_is_kept_can_be_set_from_outside():
+    names = [f"PPGSSL_{name.upper()}" for name in Settings.model_fields if name.startswith("keep_")]
+
+    environment = SERVICES["api"]["environment"]
+
+    assert len(names) == 3
+    assert {name: environment[name] for name in names} == {name: f"${{{name}:-}}" for name in names}

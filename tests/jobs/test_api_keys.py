@@ -125,7 +125,7 @@ def _artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+    return CliRunner().invoke(app, list(arguments))
 
 
 def test_a_key_is_printed_alone_on_stdout_and_never_again():

@@ -15,13 +15,18 @@ from ppgssl.jobs.store import JobStore
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
-def run_block(name: str, *, artifacts: Path, backup: Path) -> subprocess.CompletedProcess[str]:
+def run_block(
+    name: str, *, artifacts: Path, backup: Path, before: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run the block of the documentation that is called so; stop at its first failure."""
     found = re.search(rf"```bash {name}\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
     assert found is not None
     places = {"ARTIFACTS": str(artifacts), "BACKUP": str(backup)}
     return subprocess.run(
-        ["bash", "-euc", found[1]], env=os.environ | places, capture_output=True, text=True
+        ["bash", "-euc", f"{before}\n{found[1]}"],
+        env=os.environ | places,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -73,3 +78,47 @@ def test_a_backup_of_a_broken_job_table_says_so(tmp_path: Path):
 
     assert taken.returncode != 0
     assert "file is not a database" in taken.stderr
+
+
+def job_with_weights(artifacts: Path, size: int = 64_000) -> Path:
+    """Path of the weights that a job left, so many bytes."""
+    job = open_store(artifacts).create(NewJob("pretrain", {}))
+    weights = artifacts / "jobs" / job.id / "encoder.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"w" * size)
+    return weights
+
+
+def test_a_backup_that_does_not_fit_fails(tmp_path: Path):
+    job_with_weights(tmp_path / "artifacts")
+
+    taken = run_block(
+        "backup",
+        artifacts=tmp_path / "artifacts",
+        backup=tmp_path / "backup",
+        before="ulimit -f 8",  # no file above 8 KiB can be written
+    )
+
+    assert taken.returncode != 0
+
+
+def test_a_backup_of_unreadable_artifacts_fails(tmp_path: Path):
+    taken = run_block("backup", artifacts=tmp_path / "absent", backup=tmp_path / "backup")
+
+    assert taken.returncode != 0
+
+
+def test_a_checkpoint_that_was_replaced_meanwhile_does_not_fail_the_backup(tmp_path: Path):
+    weights = job_with_weights(tmp_path / "artifacts")
+    replaced = 'tar() { command tar "$@" && case "$*" in *" -c "*) return 1; esac; }'
+
+    taken = run_block(
+        "backup",
+        artifacts=tmp_path / "artifacts",
+        backup=tmp_path / "backup",
+        before=replaced,
+    )
+
+    copied = tmp_path / "backup" / weights.relative_to(tmp_path / "artifacts")
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert copied.read_bytes() == weights.read_bytes()

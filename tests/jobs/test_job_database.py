@@ -19,6 +19,7 @@ from ppgssl.errors import ConfigError
 from ppgssl.jobs.database import MIGRATIONS, journal_mode, migrate, open_database
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Base
+from ppgssl.jobs.webhooks import Webhooks
 
 REVISIONS = [
     script.revision for script in reversed([*ScriptDirectory(str(MIGRATIONS)).walk_revisions()])
@@ -66,7 +67,7 @@ def upgrade_to(engine: Engine, revision: str) -> None:
 
 
 def insert_old_rows(engine: Engine) -> None:
-    """A job with a loss, an event, a log line, a checkpoint and an alias, by what 0001 knew."""
+    """A job with all that 0001 knew of one; and a webhook that was told, where there are any."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     of_job = {"job_seq": 1, "created_at": now}
     rows = {
@@ -90,12 +91,21 @@ def insert_old_rows(engine: Engine) -> None:
             **{"alias": "production", "job_seq": 1, "job_id": "job_1", "checkpoint": "best"},
             "updated_at": now,
         },
+        "webhook_endpoints": {
+            **{"seq": 1, "id": "wh_1", "url": "https://example.org", "events": ["failed"]},
+            **{"secret": "whsec_AAAA", "created_at": now},
+        },
+        "webhook_deliveries": {
+            **{"seq": 1, "id": "msg_1", "endpoint_seq": 1, "type": "job.failed", "body": "{}"},
+            **{"created_at": now, "status": "delivered", "attempts": 2, "ended_at": now},
+        },
     }
     tables = MetaData()
     tables.reflect(engine)
     with engine.begin() as connection:
         for name, row in rows.items():
-            connection.execute(insert(tables.tables[name]), row)
+            if name in tables.tables:
+                connection.execute(insert(tables.tables[name]), row)
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -118,6 +128,8 @@ def test_an_upgrade_from_every_released_revision_keeps_the_rows(database_url: st
     assert [event.data for event in store.events("job_1").items] == [{"message": "w"}]
     assert [line.text for line in store.log_lines("job_1").items] == ["a line"]
     assert store.find_model("production").folder == "jobs/job_1/steps/1"
+    told = [row.url for row in Webhooks(engine).endpoints().items]
+    assert told == (["https://example.org"] if revision >= "0003" else [])
     if engine.dialect.name == "sqlite":
         with engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

@@ -111,9 +111,7 @@ def test_filters_apply_together(store: JobStore):
     assert [job.id for job in page.items] == [wanted.id]
 
 
-def test_a_running_job_whose_lease_ran_out_is_listed_and_counted_as_stalled(
-    store: JobStore, clock: Clock
-):
+def test_a_running_job_whose_lease_ran_out_is_listed_as_stalled(store: JobStore, clock: Clock):
     stalled = store.create(new_job())
     claim(store)
     clock.advance(61)
@@ -123,22 +121,6 @@ def test_a_running_job_whose_lease_ran_out_is_listed_and_counted_as_stalled(
     assert [job.id for job in store.jobs(JobFilter(status=STALLED)).items] == [stalled.id]
     assert [job.id for job in store.jobs(JobFilter(status="running")).items] == [running.id]
     assert store.get(stalled.id).shown_status(clock.now) == "stalled"
-    assert store.queue_figures().jobs["stalled"] == 1
-    assert store.queue_figures().jobs["running"] == 1
-
-
-def test_queue_figures_say_how_long_the_oldest_job_waits(store: JobStore, clock: Clock):
-    store.create(new_job())
-    clock.advance(30)
-    store.create(new_job())
-
-    figures = store.queue_figures()
-
-    assert figures.jobs == {
-        "queued": 2, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "paused": 0,
-        "stalled": 0,
-    }  # fmt: skip
-    assert figures.oldest_queued_s == 30.0
 
 
 # ------------------------------------------------------------------------------------ claims
@@ -498,6 +480,37 @@ def test_log_lines_are_paged_in_the_order_they_were_written(store: JobStore):
 
     assert [line.text for line in first.items] == ["one", "two"]
     assert [(line.line, line.text) for line in rest.items] == [(3, "three")]
+
+
+def test_a_report_that_is_recorded_again_changes_nothing(store: JobStore):
+    job_id = store.create(new_job()).id
+    lease = claim(store).lease
+    report = Report(
+        points=train_points(1, 2),
+        progress={"step": 2},
+        checkpoints=[best_checkpoint(step=1), best_checkpoint(step=2)],
+        warnings=["hm"],
+        log_lines=["the same", "the same"],
+        lines_before=0,
+    )
+    store.record(lease, report)
+    before = store.get(job_id)
+
+    store.record(lease, report)
+
+    after = store.get(job_id)
+    assert (after.last_event, after.last_line) == (before.last_event, before.last_line) == (7, 2)
+    assert store.checkpoint(job_id, "best").step == 2
+
+
+def test_lines_that_follow_those_already_there_are_added(store: JobStore):
+    job_id = store.create(new_job()).id
+    lease = claim(store).lease
+    store.record(lease, Report(log_lines=["one", "two"], lines_before=0))
+
+    store.record(lease, Report(log_lines=["one"], lines_before=2))
+
+    assert [line.text for line in store.log_lines(job_id).items] == ["one", "two", "one"]
 
 
 def test_the_best_checkpoint_becomes_the_jobs_best_and_can_embed(store: JobStore):

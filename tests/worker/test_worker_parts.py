@@ -51,7 +51,7 @@ def wait_until(condition) -> None:
 
 
 def test_what_is_taken_from_the_inbox_is_taken_once(tmp_path: Path):
-    inbox = Inbox(tmp_path)
+    inbox = Inbox(tmp_path, LEASE)
     point = {"step": 1, "epoch": 1, "split": "train", "values": {"total": 0.5}}
     send(inbox, "losses", points=[point])
     send(inbox, "warning", message="hm")
@@ -65,7 +65,7 @@ def test_what_is_taken_from_the_inbox_is_taken_once(tmp_path: Path):
 
 
 def test_only_the_newest_progress_is_kept_with_its_fraction(tmp_path: Path):
-    inbox = Inbox(tmp_path)
+    inbox = Inbox(tmp_path, LEASE)
     for step in (1, 2):
         send(inbox, "progress", step=step, steps=8, windows_per_s=float("inf"))
 
@@ -75,7 +75,7 @@ def test_only_the_newest_progress_is_kept_with_its_fraction(tmp_path: Path):
 
 
 def test_a_checkpoint_that_was_replaced_meanwhile_is_left_out(tmp_path: Path):
-    inbox = Inbox(tmp_path)
+    inbox = Inbox(tmp_path, LEASE)
     gone = str(tmp_path / "gone")
 
     send(inbox, "checkpoint", name="last", step=1, epoch=1, val_loss=None, folder=gone)
@@ -84,7 +84,7 @@ def test_a_checkpoint_that_was_replaced_meanwhile_is_left_out(tmp_path: Path):
 
 
 def test_the_tail_is_the_newest_lines_and_no_nul_reaches_the_table(tmp_path: Path):
-    inbox = Inbox(tmp_path)
+    inbox = Inbox(tmp_path, LEASE)
     for n in range(30):
         inbox.add_log_line(f"line {n}\0\n")
 

@@ -1,38 +1,13 @@
 """Real worker processes and real children, on jobs that behave and on jobs that do not."""
 
 import hashlib
-import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from worker_bench import Bench, undisturbed
-
-from ppgssl.jobs.tables import Checkpoint
+from worker_bench import Bench, undisturbed, wait_until_gone
 
 STEPS = 30
-
-
-def child_pids(job_id: str) -> list[int]:
-    """Processes that work on the job's order."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
-        if b"worker.child" in command and job_id.encode() in command and state != "Z":
-            found.append(int(process.name))
-    return found
-
-
-def wait_until_gone(job_id: str) -> None:
-    deadline = time.monotonic() + 5
-    while child_pids(job_id):
-        assert time.monotonic() < deadline, "the child outlived its worker"
-        time.sleep(0.02)
 
 
 # ------------------------------------------------------------------------------ ends by itself
@@ -49,7 +24,7 @@ def test_a_job_runs_to_its_end_and_leaves_everything_a_watcher_needs(bench: Benc
     assert bench.history(job_id) == undisturbed(STEPS)
     assert job.progress == {
         "epoch": 1, "epochs": 1, "step": STEPS, "steps": STEPS, "fraction": 1.0, "eta_s": None,
-        "windows_per_s": None,
+        "windows_per_s": None, "device_memory_bytes": None, "device_utilisation": None,
     }  # fmt: skip
     assert (job.attempt, job.error, job.warnings) == (1, None, ["that was quick"])
     assert job.best == {"step": STEPS, "epoch": 1, "val_loss": 1 / STEPS}
@@ -215,70 +190,7 @@ def test_an_idle_worker_ends_at_once(bench: Bench):
     assert worker.wait(5) == 0
 
 
-# ------------------------------------------------------------------------------- worker lost
-
-
-def test_a_worker_killed_with_sigkill_takes_its_child_along_and_the_job_goes_on(bench: Bench):
-    job_id = bench.create(steps=60, step_s=0.02)
-    first = bench.start_worker()
-    bench.wait_for_step(job_id, 13)
-
-    os.kill(first.pid, signal.SIGKILL)
-    wait_until_gone(job_id)
-    bench.start_worker()
-    job = bench.wait_for_status(job_id, "succeeded")
-
-    assert job.attempt == 2
-    assert "(worker_lost)" in job.warnings[0]
-    assert bench.history(job_id) == undisturbed(60)
-
-
-def test_a_worker_frozen_past_its_lease_writes_nothing_more_once_it_wakes(bench: Bench):
-    job_id = bench.create(steps=100, step_s=0.03)
-    frozen = bench.start_worker()
-    bench.wait_for_step(job_id, 3)
-
-    bench.freeze(frozen)
-    bench.start_worker()
-    bench.wait(job_id, lambda job: job.attempt == 2)
-    frozen.send_signal(signal.SIGCONT)
-    job = bench.wait_for_status(job_id, "succeeded")
-
-    assert job.attempt == 2
-    assert bench.history(job_id) == undisturbed(100)
-    assert "its run was ended and nothing more is written" in bench.worker_logs()
-
-
-def test_a_frozen_run_that_wakes_spoils_none_of_its_successors_files(bench: Bench):
-    job_id = bench.create(steps=60, step_s=0.03)
-    frozen = bench.start_worker()
-    bench.wait_for_step(job_id, 13)
-    (frozen_child,) = child_pids(job_id)
-
-    bench.freeze(frozen)
-    os.kill(frozen_child, signal.SIGSTOP)
-    bench.start_worker()
-    bench.wait(job_id, lambda job: job.attempt == 2)
-    os.kill(frozen_child, signal.SIGCONT)  # its worker does not hold it back yet
-    bench.wait_for_step(job_id, 25)
-    frozen.send_signal(signal.SIGCONT)
-    bench.wait_for_status(job_id, "succeeded")
-    bench.stop_workers()
-
-    attempts = bench.settings.attempts_folder(job_id)
-    rows = bench.store.checkpoints(job_id)
-    named = {bench.settings.artifact_root / row.folder for row in rows}
-    assert bench.history(job_id) == undisturbed(60)
-    assert {row.attempt for row in rows} == {2}
-    assert all(is_as_listed(bench, row) for row in rows)
-    assert set(attempts.glob("*/steps/*")) == named
-
-
-def is_as_listed(bench: Bench, row: Checkpoint) -> bool:
-    """Whether a checkpoint's file is the one that its row tells of."""
-    (file,) = row.files
-    content = (bench.settings.artifact_root / row.folder / file["name"]).read_bytes()
-    return hashlib.sha256(content).hexdigest() == file["sha256"]
+# ----------------------------------------------------------------------------------- several
 
 
 def test_two_workers_share_a_queue(bench: Bench):

@@ -65,7 +65,7 @@ class ModelNames(Transactions):
 
     def _set_alias(self, alias: str, job_id: str, checkpoint: str) -> ModelAlias:
         with self._write() as session:
-            job = find_job(session, job_id)
+            job = find_job(session, job_id, lock=True)  # it must not be deleted meanwhile
             row = ModelAlias(
                 alias=alias,
                 job_seq=job.seq,

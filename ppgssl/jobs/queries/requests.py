@@ -1,4 +1,4 @@
-"""Jobs as the API asks for them: created, listed, cancelled, paused, resumed, counted."""
+"""Jobs as the API asks for them: created, listed, cancelled, paused, resumed."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from ppgssl.jobs.queries.lookups import find_job, page_of, stalled_at
 from ppgssl.jobs.queries.telling import tell_status
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.queries.transitions import move, refuse_finished
-from ppgssl.jobs.records import JobFilter, NewJob, Page, QueueFigures
+from ppgssl.jobs.records import JobFilter, NewJob, Page
 from ppgssl.jobs.status import STALLED, Action, JobStatus
 from ppgssl.jobs.tables import Job
 
@@ -126,25 +126,6 @@ class JobRequests(Transactions):
                 move(session, job, JobStatus.QUEUED, self._clock(), "resumed on request")
             return job
 
-    def queue_figures(self) -> QueueFigures:
-        """The queue in numbers."""
-        now = self._clock()
-        with self._read() as session:
-            counts = session.execute(select(Job.status, func.count()).group_by(Job.status))
-            jobs = dict.fromkeys([*(status.value for status in JobStatus), STALLED], 0)
-            jobs |= {status.value: count for status, count in counts}
-            jobs[STALLED] = session.scalars(
-                select(func.count()).select_from(Job).where(stalled_at(now))
-            ).one()
-            jobs[JobStatus.RUNNING.value] -= jobs[STALLED]
-            oldest = session.scalars(
-                select(Job.queued_at)
-                .where(Job.status == JobStatus.QUEUED)
-                .order_by(Job.queued_at)
-                .limit(1)
-            ).one_or_none()
-        return QueueFigures(jobs, 0.0 if oldest is None else (now - oldest).total_seconds())
-
     def ping(self) -> None:
         """Ask for any job; raises what SQLAlchemy raises where database or table is away."""
         with self._read() as session:
@@ -167,6 +148,8 @@ class JobRequests(Transactions):
 
 def _new_row(new: NewJob, idempotency_key: str | None, now: datetime) -> Job:
     asked = asdict(new) if new.request is None else new.request
+    if new.cloned_from is not None:  # the same wish, put as a clone, is another request
+        asked = {**asked, "cloned_from": new.cloned_from}
     body = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return Job(
         id=f"job_{secrets.token_hex(10)}",
@@ -177,6 +160,8 @@ def _new_row(new: NewJob, idempotency_key: str | None, now: datetime) -> Job:
         user_metadata=new.metadata,
         idempotency_key=idempotency_key,
         request_sha256=hashlib.sha256(body.encode()).hexdigest(),
+        request=new.request,
+        cloned_from=new.cloned_from,
         status=JobStatus.QUEUED,
         priority=new.priority,
         attempt=0,

@@ -8,12 +8,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from ppgssl.jobs.records import LossPoint, NewCheckpoint
+from ppgssl.jobs.queries.outbox import tell_endpoints
+from ppgssl.jobs.records import LossPoint, NewCheckpoint, Report
 from ppgssl.jobs.status import EventType
 from ppgssl.jobs.tables import Checkpoint, Event, Job, LogLine, Loss
 
@@ -31,7 +33,7 @@ def tell(
 
 
 def tell_status(session: Session, job: Job, now: datetime, reason: str | None = None) -> None:
-    """Tell the status that the job has now, and why."""
+    """Tell the status that the job has now, and why: those who watch, and the webhooks."""
     data = {
         "status": job.status.value,
         "attempt": job.attempt,
@@ -39,10 +41,12 @@ def tell_status(session: Session, job: Job, now: datetime, reason: str | None = 
         "error": job.error,
     }
     tell(session, job, EventType.STATUS, data, now)
+    tell_endpoints(session, job, now)
 
 
-def add_log_lines(session: Session, job: Job, lines: Sequence[str], now: datetime) -> None:
-    """Number the lines and keep them."""
+def add_log_lines(session: Session, job: Job, report: Report, now: datetime) -> None:
+    """Number the report's lines and keep those that are not there yet."""
+    known = 0 if report.lines_before is None else job.last_line - report.lines_before
     rows = [
         {
             "job_seq": job.seq,
@@ -51,7 +55,7 @@ def add_log_lines(session: Session, job: Job, lines: Sequence[str], now: datetim
             "created_at": now,
             "text": line,
         }
-        for number, line in enumerate(lines, start=job.last_line + 1)
+        for number, line in enumerate(report.log_lines[known:], start=job.last_line + 1)
     ]
     if rows:
         session.execute(insert(LogLine), rows)
@@ -71,6 +75,8 @@ def add_points(session: Session, job: Job, points: Sequence[LossPoint], now: dat
 
 def add_checkpoint(session: Session, job: Job, new: NewCheckpoint, now: datetime) -> None:
     """Let the checkpoint's name mean this one; a `best` is the job's best from now on."""
+    if _is_published(session.get(Checkpoint, (job.seq, new.name)), new):
+        return
     row = Checkpoint(
         job_seq=job.seq,
         name=new.name,
@@ -90,11 +96,25 @@ def add_checkpoint(session: Session, job: Job, new: NewCheckpoint, now: datetime
     tell(session, job, EventType.CHECKPOINT, {"name": new.name, **figures}, now)
 
 
+def add_progress(session: Session, job: Job, progress: dict[str, Any], now: datetime) -> None:
+    """Tell where the run is, if it has moved."""
+    if progress != job.progress:
+        job.progress = progress
+        tell(session, job, EventType.PROGRESS, progress, now)
+
+
 def add_warning(session: Session, job: Job, message: str, now: datetime) -> None:
     """Warn once: a resumed run warns of the same things again."""
     if message not in job.warnings:
         job.warnings = [*job.warnings, message]
         tell(session, job, EventType.WARNING, {"message": message}, now)
+
+
+def _is_published(known: Checkpoint | None, new: NewCheckpoint) -> bool:
+    """Whether the name's checkpoint is this one, or a later one of the same run."""
+    if known is None or PurePosixPath(known.folder).parent != PurePosixPath(new.folder).parent:
+        return False
+    return known.folder == new.folder or known.step > new.step
 
 
 def _without_known(session: Session, job: Job, points: Sequence[LossPoint]) -> list[LossPoint]:

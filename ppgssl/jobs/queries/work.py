@@ -15,14 +15,14 @@ from ppgssl.jobs.queries.telling import (
     add_checkpoint,
     add_log_lines,
     add_points,
+    add_progress,
     add_warning,
-    tell,
     tell_status,
 )
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.queries.transitions import do_request, end_attempt, move
 from ppgssl.jobs.records import Claim, JobError, Lease, Report
-from ppgssl.jobs.status import Action, EventType, JobStatus
+from ppgssl.jobs.status import Action, JobStatus
 from ppgssl.jobs.tables import Job
 
 
@@ -90,7 +90,8 @@ class JobWork(Transactions):
         """Write what a run did, and answer what has been asked of it meanwhile.
 
         A point of a step and split that is already there is left as it is: a resumed run that
-        goes over old ground neither rewrites history nor repeats it.
+        goes over old ground neither rewrites history nor repeats it. The same report may be
+        recorded again where nobody knows whether it was.
 
         Raises:
             LeaseLostError: The job is no longer this lease's; nothing was written.
@@ -100,15 +101,14 @@ class JobWork(Transactions):
             job = held_job(session, lease)
             if report.plan is not None:
                 job.plan = report.plan
-            add_log_lines(session, job, report.log_lines, now)
+            add_log_lines(session, job, report, now)
             add_points(session, job, report.points, now)
             for checkpoint in report.checkpoints:
                 add_checkpoint(session, job, checkpoint, now)
             for message in report.warnings:
                 add_warning(session, job, message, now)
             if report.progress is not None:
-                job.progress = report.progress
-                tell(session, job, EventType.PROGRESS, report.progress, now)
+                add_progress(session, job, report.progress, now)
             return job.requested_action
 
     def succeed(self, lease: Lease) -> Job:

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ppgssl.jobs.database import open_database
+from ppgssl.jobs.database import migrate, open_database
 from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
@@ -29,6 +30,8 @@ class Bench:
         self.store = store
         self.settings = settings
         self.workers: list[subprocess.Popen[str]] = []
+        assert settings.liveness_file is not None
+        self.logs = settings.liveness_file.parent
 
     def start_worker(self, command: list[str] = FAKE_WORKER) -> subprocess.Popen[str]:
         """A worker process; the end of the test kills it."""
@@ -37,7 +40,7 @@ class Bench:
             for name, value in self.settings.model_dump(exclude_none=True).items()
         }
         path = os.pathsep.join([str(ROOT), str(HERE)])
-        log = (self.settings.artifact_root / f"worker-{len(self.workers)}.log").open("w")
+        log = (self.logs / f"worker-{len(self.workers)}.log").open("w")
         with log:
             worker = subprocess.Popen(
                 command,
@@ -94,9 +97,60 @@ class Bench:
 
     def worker_logs(self) -> str:
         """What the workers wrote."""
-        return "\n".join(f.read_text() for f in sorted(self.settings.artifact_root.glob("*.log")))
+        return "\n".join(f.read_text() for f in sorted(self.logs.glob("*.log")))
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[Bench]:
+    """A bench on a migrated job table; its workers are killed at the end."""
+    engine = open_database(settings.database)
+    migrate(engine)
+    bench = Bench(JobStore(engine), settings)
+    yield bench
+    for worker in bench.workers:
+        worker.kill()
+        worker.wait()
+    engine.dispose()
+
+
+def quick_settings(folder: Path, database_url: str) -> Settings:
+    """Roots in the test's folder, and everything as quick as is safe."""
+    return Settings(
+        database_url=database_url,
+        data_root=folder / "data",
+        artifact_root=folder,
+        poll_seconds=0.05,
+        report_seconds=0.05,
+        min_free_bytes=0,
+        lease_seconds=1.5,
+        heartbeat_seconds=0.3,
+        cancel_grace_seconds=1.0,
+        stop_grace_seconds=5.0,
+        liveness_file=folder / "worker.alive",
+    )
 
 
 def undisturbed(steps: int) -> list[tuple[int, float | None]]:
     """The history of a fake run that nobody touched."""
     return [(step, 1 / step) for step in range(1, steps + 1)]
+
+
+def child_pids(whose: str) -> list[int]:
+    """Processes that work on the order of a job, by its id, or on those of a bench, by its root."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if b"worker.child" in command and whose.encode() in command and state != "Z":
+            found.append(int(process.name))
+    return found
+
+
+def wait_until_gone(job_id: str) -> None:
+    deadline = time.monotonic() + 5
+    while child_pids(job_id):
+        assert time.monotonic() < deadline, "the child outlived its worker"
+        time.sleep(0.02)

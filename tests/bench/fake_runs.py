@@ -5,6 +5,7 @@ step_s          seconds per step
 die_at          step at which the process kills itself with SIGKILL, in the first attempt only
 raise_at        step at which it raises `error`
 deaf            SIGTERM is not heard
+chatty          every step writes a line to the log
 
 As a real run it keeps a checkpoint `last` after every tenth step and when it is stopped, and
 continues from the one that the job table has.
@@ -27,6 +28,8 @@ from ppgssl.errors import (
 )
 from ppgssl.training.progress import CheckpointSaved, LossPoint, Progress, Reporter, RunPlan
 from worker.order import Order
+
+STATE_BYTES = 10_000
 
 ERRORS = {
     "dataset": DatasetError("the dataset is damaged; prepare it anew"),
@@ -54,6 +57,8 @@ def run(order: Order, reporter: Reporter, should_stop: Callable[[], bool]) -> st
         step += 1
         misbehave(order, step)
         time.sleep(config.get("step_s", 0.0))
+        if config.get("chatty"):
+            print(f"step {step}", flush=True)  # noqa: T201
         reporter.losses([point(step)])
         reporter.progress(Progress(1, 1, step, steps, float("inf"), None))
         if step % 10 == 0:
@@ -86,10 +91,23 @@ def read_step(order: Order) -> int:
 def save(out: Path, step: int, reporter: Reporter, name: str) -> None:
     """Write a checkpoint, swap its name to it, and tell."""
     folder = out / "steps" / f"{step:08d}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "state.json").write_text(json.dumps({"step": step}))
-    fresh = out / f".{name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_state(folder / "state.json", step)
+        swap(out / name, folder)
+    except OSError as error:
+        raise CheckpointWriteError(f"cannot write the checkpoint of step {step}") from error
+    reporter.checkpoint(CheckpointSaved(name, step, 1, 1 / max(step, 1)))
+
+
+def write_state(file: Path, step: int) -> None:
+    """All that a fake run has to remember."""
+    file.write_text(json.dumps({"step": step, "weights": "0" * STATE_BYTES}))
+
+
+def swap(link: Path, folder: Path) -> None:
+    """Let the name mean this folder, from one moment to the next."""
+    fresh = link.with_name(f".{link.name}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder)
-    fresh.replace(out / name)
-    reporter.checkpoint(CheckpointSaved(name, step, 1, 1 / max(step, 1)))
+    fresh.replace(link)
