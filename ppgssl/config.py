@@ -165,7 +165,7 @@ class ObjectiveConfig(Section):
     )
     nearby_temperature: float = Field(default=0.1, gt=0)
     decorrelation_weight: float = Field(
-        default=0.3, ge=0, description="Let the embedding's dimensions vary and differ."
+        default=0.1, ge=0, description="Let the embedding's dimensions vary and differ."
     )
 
 
@@ -181,7 +181,7 @@ class AugmentationConfig(Section):
         default=1.4, ge=1, le=2, description="Largest change of speed, as a factor; 1: none."
     )
     time_stretch_prob: Probability = 0.5
-    polarity_flip_prob: Probability = 0.3
+    polarity_flip_prob: Probability = 0.5
     temporal_shift_range: float = Field(
         default=0.10,
         ge=0,
@@ -240,7 +240,7 @@ class AugmentationConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Optimisation: AdamW, cosine schedule per epoch after a linear warm-up."""
+    """Optimisation: AdamW, half a cosine after a linear warm-up."""
 
     epochs: int = Field(default=50, ge=1, le=10_000)
     batch_size: int = Field(default=8, ge=1, description="Windows in one micro-batch.")
@@ -248,6 +248,11 @@ class TrainingConfig(Section):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_epochs: int = Field(default=2, ge=0)
+    schedule: Literal["epoch", "step"] = Field(
+        default="epoch",
+        description="When the learning rate changes: after an epoch, as the reference does, or "
+        "after every step, for runs of few epochs.",
+    )
     max_grad_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto", description="'auto' is fp16 autocast on CUDA and fp32 on a CPU."

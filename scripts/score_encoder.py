@@ -3,8 +3,8 @@
     python scripts/score_encoder.py RUN... --recordings DIR --out docs/default_encoder
 
 DIR holds `bidmc.parquet`. Each RUN is the folder of a training run of another seed. Writes a report
-of the first one at 10 s and at 60 s (JSON, Markdown and pictures), and `figures.json` and
-`figures.md` with every seed's figures and their mean.
+of the first one beside all references, at 10 s and at 60 s (JSON, Markdown and pictures), and
+`figures.json` and `figures.md` with every seed's figures and their mean.
 """
 
 import argparse
@@ -55,12 +55,16 @@ def main() -> None:
         figures: dict[str, Figures] = {}
         for run in options.runs:
             console.print(f"scoring {run}")
-            short, minute = (examine(run, data[name], how) for name, how in PROBED.items())
+            is_first = run == options.runs[0]
+            short, minute = (
+                examine(run, data[name], how.model_copy(update={"references": is_first}))
+                for name, how in PROBED.items()
+            )
             figures[run.name] = figures_of(short, minute) | {
                 f"explained variance, {name}": reconstruct(run, data[name])
                 for name in (SHORT, LONG)
             }
-            if run == options.runs[0]:
+            if is_first:
                 write_report(short, options.out / "bidmc-10s")
                 write_report(minute, options.out / "bidmc-60s")
     figures["mean"] = {

@@ -44,7 +44,7 @@ class Autoencoder(nn.Module):
         return Reconstruction(
             output=self.decoder(segments, num_samples, pose),
             segments=segments,
-            embedding=self.encoder.pool_segments(segments, num_samples),
+            embedding=self.encoder.embedding_of(segments, num_samples),
         )
 
 

@@ -23,6 +23,7 @@ from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.pooling import MeanPool, PositionalPool, divide_up
 from ppgssl.models.shared_directions import SharedDirections
 from ppgssl.models.spectral_path import SpectralPath
+from ppgssl.models.whitening import Whitening
 
 Windows = Float[Tensor, "B C T"]
 
@@ -115,13 +116,14 @@ class Encoder(nn.Module):
         self.context = build_context(config)
         self.pool = build_pool(config, segment_tokens)
         self.project = build_head(config)
+        self.whiten = Whitening(config.latent_dim) if config.head == "none" else None
 
     def tokens(self, windows: Windows) -> Float[Tensor, "B D N"]:
         """The trunk's output, N = ceil(T / stride)."""
         return self.blocks(self.stem(windows))
 
     def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
-        """One vector per segment, in order of time."""
+        """One vector per segment, in order of time, not whitened."""
         return self.segments_of(windows, self.tokens(windows))
 
     def segments_of(
@@ -129,13 +131,23 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "B S D"]:
         """One vector per segment of windows whose trunk tokens are there already."""
         seen = tokens if self.spectral is None else tokens + self.spectral(windows)
-        return self.project(self.pool(self.context(seen)))
+        segments = self.project(self.pool(self.context(seen)))
+        if self.training and self.whiten is not None:
+            self.whiten.observe(segments)
+        return segments
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
         """One embedding per window: the mean of its segments, a partial last one counting less."""
-        return self.pool_segments(self.segments(windows), windows.shape[-1])
+        return self.embedding_of(self.segments(windows), windows.shape[-1])
 
-    def pool_segments(
+    def embedding_of(
+        self, segments: Float[Tensor, "B S D"], num_samples: int
+    ) -> Float[Tensor, "B D"]:
+        """The embedding of windows whose segments' vectors are there already."""
+        pooled = self._pool_segments(segments, num_samples)
+        return pooled if self.whiten is None else self.whiten(pooled)
+
+    def _pool_segments(
         self, segments: Float[Tensor, "B S D"], num_samples: int
     ) -> Float[Tensor, "B D"]:
         """Average segments by the number of tokens that each of them holds."""

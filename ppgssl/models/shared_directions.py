@@ -4,13 +4,12 @@ What lies along one of them outweighs what single dimensions hold, so a linear p
 few labels. Training lays pulse rate and breathing rate there (`objectives/rates.py`).
 
 Axes used in this file:
-    B  windows    S  segments    D  width of their vectors    R  directions    N  all segments
+    B  windows    S  segments    D  width of their vectors    R  directions
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 PERIODS = (0, 1)  # signs of a direction: + alone, or + and - for so many dimensions in turn
 
@@ -23,29 +22,17 @@ def directions(width: int, device: torch.device | None = None) -> Float[Tensor, 
 
 
 class SharedDirections(nn.Module):
-    """Give each dimension the same spread, then add what is said of each direction to all of them.
-
-    What lies along the directions is read before the spread is set, which takes away what a
-    micro-batch has in common. Starts by adding nothing.
-    """
+    """Add what is said of each direction to every dimension. Starts by adding nothing."""
 
     signs: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("signs", directions(width), persistent=False)
-        self.spread = nn.BatchNorm1d(width, affine=False)
         self.along = nn.Linear(width, len(PERIODS))
         nn.init.zeros_(self.along.weight)
         nn.init.zeros_(self.along.bias)
 
     def forward(self, vectors: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         """As wide as before."""
-        own = self._spread_alike(vectors.flatten(0, 1)).view_as(vectors)
-        return own + self.along(vectors) @ self.signs
-
-    def _spread_alike(self, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        if self.training and len(vectors) == 1:  # which has no spread of its own
-            usual = (self.spread.running_mean, self.spread.running_var)
-            return F.batch_norm(vectors, *usual, eps=self.spread.eps)
-        return self.spread(vectors)
+        return vectors + self.along(vectors) @ self.signs

@@ -52,8 +52,8 @@ class RateScale:
         return torch.linspace(self.slowest, self.fastest, self.candidates, device=device)
 
 
-PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=20.0, tolerance=3.0, hedges=False)
-BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=6.0, tolerance=2.0, hedges=True)
+PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=8.0, tolerance=3.0, hedges=False)
+BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=3.0, tolerance=2.0, hedges=True)
 
 
 def read_rate(vectors: Vectors, scale: RateScale) -> Rates:

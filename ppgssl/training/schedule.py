@@ -1,18 +1,18 @@
-"""The learning rate per epoch: a linear warm-up, then half a cosine."""
+"""The learning rate: a linear warm-up, then half a cosine."""
 
 import math
 
-FINAL_SHARE = 0.01  # of the peak learning rate, in the last epoch
+FINAL_SHARE = 0.01  # of the peak learning rate, in the last turn
 
 
-def learning_rate_factor(epoch: int, *, epochs: int, warmup_epochs: int) -> float:
-    """Share of the peak learning rate in `epoch`, counted from 0.
+def learning_rate_factor(turn: int, *, turns: int, warmup_turns: int) -> float:
+    """Share of the peak learning rate in `turn`, counted from 0: an epoch, or a step.
 
-    Rises linearly so that epoch `warmup_epochs` is the first at the full rate, then falls along a
-    cosine to 1 % in the last epoch.
+    Rises linearly so that turn `warmup_turns` is the first at the full rate, then falls along a
+    cosine to 1 % in the last turn.
     """
-    if epoch < warmup_epochs:
-        return (epoch + 1) / (warmup_epochs + 1)
-    remaining = max(epochs - 1 - warmup_epochs, 1)
-    fraction = min((epoch - warmup_epochs) / remaining, 1.0)
+    if turn < warmup_turns:
+        return (turn + 1) / (warmup_turns + 1)
+    remaining = max(turns - 1 - warmup_turns, 1)
+    fraction = min((turn - warmup_turns) / remaining, 1.0)
     return FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * fraction)) / 2

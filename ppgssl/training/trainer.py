@@ -221,10 +221,10 @@ class TrainingRun:
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
-            lambda epoch: learning_rate_factor(
-                epoch,
-                epochs=config.training.epochs,
-                warmup_epochs=config.training.warmup_epochs,
+            lambda turn: learning_rate_factor(
+                turn,
+                turns=config.training.epochs * self.turns_per_epoch,
+                warmup_turns=config.training.warmup_epochs * self.turns_per_epoch,
             ),
         )
         self.scaler = torch.amp.GradScaler(
@@ -248,6 +248,11 @@ class TrainingRun:
         """Optimiser steps in one epoch; an unfinished last group counts as one."""
         training = self.config.training
         return -(-len(self.train_windows) // training.batch_size // training.accumulation_steps)
+
+    @property
+    def turns_per_epoch(self) -> int:
+        """How often the learning rate changes in one epoch."""
+        return self.steps_per_epoch if self.config.training.schedule == "step" else 1
 
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
@@ -402,6 +407,8 @@ class TrainingRun:
                 result=result,
             )
         )
+        if self.config.training.schedule == "step":
+            self.scheduler.step()
 
     def _record(self) -> None:
         """Fetch the newest losses from the device, and tell how far the run is."""
@@ -447,7 +454,8 @@ class TrainingRun:
             device=self.device,
             amp_dtype=self.amp_dtype,
         )
-        self.scheduler.step()
+        if self.config.training.schedule == "epoch":
+            self.scheduler.step()
         is_best = self.state.finish_epoch(values["total"])
         epoch = self.state.epoch
         self.recorder.tell([LossPoint(self.state.step, epoch, "val", values)])

@@ -7,7 +7,7 @@ from ppgssl.training.schedule import learning_rate_factor
 
 def factors(epochs: int, warmup_epochs: int) -> list[float]:
     return [
-        learning_rate_factor(epoch, epochs=epochs, warmup_epochs=warmup_epochs)
+        learning_rate_factor(epoch, turns=epochs, warmup_turns=warmup_epochs)
         for epoch in range(epochs)
     ]
 
