@@ -113,6 +113,8 @@ class Run:
             self._supervise(child)
         finally:
             child.kill()
+        if not self._unwritten.is_empty:
+            self._insist(self._report)  # it goes before what was told since
         self._insist(self._report)
         return self._settlement(child, out_of_memory=oom_kills() > kills_before)
 
