@@ -17,6 +17,7 @@ from torch import Tensor
 Windows = Float[Tensor, "B C T"]
 PerWindow = Float[Tensor, " B"]
 
+DRIFT_BAND_HZ = (0.01, 1.5)  # what is slower than windows, and not above the pulse
 MOTION_BAND_HZ = (0.3, 5.0)  # of limbs
 PULSE_BAND_HZ = (0.5, 8.0)  # where a pulse wave's power lies
 SNR_RANGE_DB = (0.0, 40.0)  # estimates outside say only "all noise" or "none"
@@ -47,6 +48,32 @@ def add_baseline_wander(
     time_s = torch.arange(windows.shape[-1], device=windows.device) / fs_hz
     angle = 2 * math.pi * frequency_hz[:, None] * time_s + phase[:, None]
     return windows + (amplitude[:, None] * torch.sin(angle))[:, None]
+
+
+def add_drift(
+    windows: Windows,
+    noise: Windows,
+    *,
+    fs_hz: float,
+    steepness: PerWindow,
+    amplitude: PerWindow,
+) -> Windows:
+    """Add noise below 1.5 Hz whose spectrum falls with the frequency, as recorded baselines do.
+
+    Args:
+        windows: What it is added to.
+        noise: White, of the same shape.
+        fs_hz: Sampling rate, Hz.
+        steepness: The drift's amplitude falls with this power of the frequency.
+        amplitude: Its standard deviation, in the window's unit.
+    """
+    frequency = torch.fft.rfftfreq(windows.shape[-1], 1 / fs_hz, device=windows.device)
+    low, high = DRIFT_BAND_HZ
+    kept = (frequency > low) & (frequency < high)
+    share = frequency.clamp_min(low) ** -steepness[:, None, None] * kept
+    drift = torch.fft.irfft(torch.fft.rfft(noise) * share, windows.shape[-1])
+    unit = drift / drift.std(-1, keepdim=True).clamp_min(1e-6)
+    return windows + amplitude[:, None, None] * unit
 
 
 def estimate_snr_db(windows: Windows, *, fs_hz: float) -> PerWindow:

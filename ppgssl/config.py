@@ -155,7 +155,9 @@ class ObjectiveConfig(Section):
         default=0.3, ge=0, description="Predict the clean segment's log spectrum."
     )
     pulse_rate_weight: float = Field(
-        default=1.0, ge=0, description="Predict the pulse rate that the clean segment shows."
+        default=1.0,
+        ge=0,
+        description="Predict the pulse rate that the clean window shows, moment by moment.",
     )
     breathing_weight: float = Field(
         default=2.0, ge=0, description="Predict the breathing rate that the clean window shows."
@@ -200,6 +202,9 @@ class AugmentationConfig(Section):
         description="Centre frequency of the wander, Hz; at 0.2 it teaches to ignore breathing.",
     )
     baseline_wander_prob: Probability = 0.6
+    drift_prob: Probability = Field(
+        default=0.7, description="Of a slow drift without a rhythm, which is no breathing."
+    )
     low_pass_prob: Probability = Field(
         default=0.3, description="Of losing what a slower sensor would not record."
     )

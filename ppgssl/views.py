@@ -23,12 +23,15 @@ Windows = Float[Tensor, "B C T"]
 PerView = Float[Tensor, " B"]
 
 SHORTEST_TO_BREATHE_S = 15.0  # two breaths, mostly
-BREATHING_BPM = (6.0, 36.0)
+BREATHING_BPM, BREATHING_SPREAD = 17.5, 0.35  # median, and spread of its logarithm
+BREATHING_RANGE_BPM = (5.5, 42.0)
 BREATHING_BASELINE = (0.02, 0.5)  # standard deviations; drawn evenly on a logarithmic scale
 BREATHING_RATE_CHANGE = (0.0, 0.06)  # of the heart rate
 BREATHING_AMPLITUDE_CHANGE = (0.0, 0.35)
 WANDER_FREQUENCY_SPREAD = 0.5  # the wander's frequency lies within +- this share of its centre
 WANDER_AMPLITUDE = (0.1, 1.0)  # standard deviations
+DRIFT_STEEPNESS = (0.3, 1.8)
+DRIFT_AMPLITUDE = (0.03, 0.8)  # standard deviations; drawn evenly on a logarithmic scale
 LOWEST_CUTOFF_HZ = 8.0  # what the pulse needs
 MOTION_SECONDS = (0.3, 3.0)
 MOTION_AMPLITUDE = (0.5, 4.0)  # standard deviations
@@ -113,6 +116,14 @@ class Draw:
         share = torch.rand(count, device=self.device, generator=self.generator)
         return low + (high - low) * share
 
+    def log_uniform(self, count: int, low: float, high: float) -> PerView:
+        """Between low and high, evenly on a logarithmic scale."""
+        return self.uniform(count, math.log(low), math.log(high)).exp()
+
+    def standard(self, count: int) -> PerView:
+        """Normally distributed, of unit deviation."""
+        return torch.randn(count, device=self.device, generator=self.generator)
+
     def chance(self, count: int, probability: float) -> PerView:
         """1 with a probability, else 0."""
         return (self.uniform(count) < probability).float()
@@ -181,7 +192,8 @@ def _breathe(
     count = len(views)
     if not config.breathing_prob or views.inputs.shape[-1] < SHORTEST_TO_BREATHE_S * fs_hz:
         return views.inputs, views.targets, views.breathing_bpm
-    rate_bpm = draw.uniform(count, *BREATHING_BPM)
+    rate_bpm = BREATHING_BPM * (BREATHING_SPREAD * draw.standard(count)).exp()
+    rate_bpm = rate_bpm.clamp(*BREATHING_RANGE_BPM)
     modulated, breath = augment.breathe(
         views.targets,
         fs_hz=fs_hz,
@@ -190,8 +202,7 @@ def _breathe(
         rate_change=draw.uniform(count, *BREATHING_RATE_CHANGE),
         amplitude_change=draw.uniform(count, *BREATHING_AMPLITUDE_CHANGE),
     )
-    weakest, strongest = (math.log(bound) for bound in BREATHING_BASELINE)
-    baseline = draw.uniform(count, weakest, strongest).exp()[:, None, None] * breath
+    baseline = draw.log_uniform(count, *BREATHING_BASELINE)[:, None, None] * breath
     imposed = draw.chance(count, config.breathing_prob) > 0
     chosen = imposed[:, None, None]
     return (
@@ -214,6 +225,15 @@ def _corrupt(inputs: Windows, config: AugmentationConfig, fs_hz: float, draw: Dr
         amplitude=draw.uniform(count, *WANDER_AMPLITUDE)
         * draw.chance(count, config.baseline_wander_prob),
     )
+    if config.drift_prob:
+        corrupted = augment.add_drift(
+            corrupted,
+            draw.normal(inputs),
+            fs_hz=fs_hz,
+            steepness=draw.uniform(count, *DRIFT_STEEPNESS),
+            amplitude=draw.log_uniform(count, *DRIFT_AMPLITUDE)
+            * draw.chance(count, config.drift_prob),
+        )
     corrupted = _add_noise(corrupted, own_snr_db, config, fs_hz, draw)
     corrupted = _add_motion(corrupted, config, fs_hz, draw)
     start, length = _stretch_of(corrupted, DROPOUT_SECONDS, config.dropout_prob, fs_hz, draw)

@@ -7,6 +7,7 @@ import torch
 
 from ppgssl.augment import (
     add_baseline_wander,
+    add_drift,
     add_noise,
     band_limited,
     breathe,
@@ -18,7 +19,7 @@ from ppgssl.augment import (
     shift,
     stretch,
 )
-from ppgssl.objectives.pulses import spectral_rate_bpm
+from ppgssl.signal.rates import heart_rate_bpm
 
 FS_HZ = 125.0
 
@@ -90,7 +91,7 @@ def test_a_window_played_faster_has_its_pulse_at_the_higher_rate():
 
     played = stretch(x, torch.tensor([1.0, 1.5]))
 
-    assert spectral_rate_bpm(played[:, 0], FS_HZ).tolist() == pytest.approx([60, 90], abs=1)
+    assert heart_rate_bpm(played[:, 0].numpy(), FS_HZ).tolist() == pytest.approx([60, 90], abs=1)
 
 
 def test_a_sample_between_two_lies_on_the_line_between_them():
@@ -127,6 +128,20 @@ def test_a_dropout_holds_the_sample_at_which_it_starts():
 
     assert held[0, 0].tolist() == [0, 1, 2, 2, 2, 5]
     assert held[1, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_drift_falls_with_the_frequency_and_has_the_amplitude_asked_for():
+    noise = torch.randn(64, 1, 7500, generator=torch.Generator().manual_seed(0))
+    steepness, amplitude = torch.ones(64), torch.full((64,), 0.5)
+
+    drift = add_drift(
+        torch.zeros_like(noise), noise, fs_hz=125.0, steepness=steepness, amplitude=amplitude
+    )
+
+    assert drift.std(-1).flatten().tolist() == pytest.approx([0.5] * 64, rel=1e-3)
+    power = torch.fft.rfft(drift).abs().square().mean((0, 1))  # a bin is 1 / 60 Hz
+    assert (power[6] / power[60]).item() == pytest.approx(100, rel=0.5)
+    assert power[95:].max() < 1e-6 * power[6]
 
 
 def test_imposed_breathing_modulates_the_amplitude_at_its_own_rate():

@@ -8,8 +8,9 @@ import torch
 from ppgssl.augment import add_noise, estimate_snr_db
 from ppgssl.config import AugmentationConfig, load_config
 from ppgssl.models.encoder import standardise
-from ppgssl.objectives.pulses import breathing_distribution, spectral_rate_bpm
+from ppgssl.objectives.pulses import breathing_distribution
 from ppgssl.objectives.rates import BREATHING
+from ppgssl.signal.rates import heart_rate_bpm
 from ppgssl.views import Views, make_views
 
 FS_HZ = 125.0
@@ -21,6 +22,7 @@ STILL = {
     "amplitude_scale_range": (1.0, 1.0),
     "breathing_prob": 0.0,
     "baseline_wander_prob": 0.0,
+    "drift_prob": 0.0,
     "low_pass_prob": 0.0,
     "motion_prob": 0.0,
     "dropout_prob": 0.0,
@@ -72,6 +74,7 @@ def test_geometry_moves_input_and_target_alike(geometry: dict[str, object]):
     "corruption",
     [
         {"baseline_wander_prob": 1.0},
+        {"drift_prob": 1.0},
         {"noise_prob": 1.0},
         {"motion_prob": 1.0},
         {"dropout_prob": 1.0},
@@ -105,7 +108,7 @@ def test_half_of_the_windows_are_cut_into_pieces_that_know_their_window():
     assert pieces.inputs.shape == (6, 1, 2500)
     assert pieces.origin.tolist() == [0, 0, 0, 1, 1, 1]
     assert pieces.num_windows == whole.num_windows == 2
-    rates = spectral_rate_bpm(pieces.inputs[:, 0], FS_HZ)
+    rates = heart_rate_bpm(pieces.inputs[:, 0].numpy(), FS_HZ)
     assert rates.tolist() == pytest.approx([50, 50, 50, 60, 60, 60], abs=1)
 
 

@@ -23,6 +23,7 @@ class Reconstruction(NamedTuple):
 
     output: Float[Tensor, "B C T"]
     segments: Float[Tensor, "B S D"]
+    moments: Float[Tensor, "B N D"]
     embedding: Float[Tensor, "B D"]
 
 
@@ -39,11 +40,13 @@ class Autoencoder(nn.Module):
         """Reconstruct standardised windows; also give their embeddings."""
         num_samples = windows.shape[-1]
         tokens = self.encoder.tokens(windows)
-        segments = self.encoder.segments_of(windows, tokens)
+        surroundings = self.encoder.surroundings(windows, tokens)
+        segments = self.encoder.segments_of(surroundings)
         pose = None if self.pose is None else self.pose(tokens)
         return Reconstruction(
             output=self.decoder(segments, num_samples, pose),
             segments=segments,
+            moments=self.encoder.moments_of(surroundings),
             embedding=self.encoder.embedding_of(segments, num_samples),
         )
 

@@ -124,17 +124,24 @@ class Encoder(nn.Module):
 
     def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
         """One vector per segment, in order of time, not whitened."""
-        return self.segments_of(windows, self.tokens(windows))
+        return self.segments_of(self.surroundings(windows, self.tokens(windows)))
 
-    def segments_of(
+    def surroundings(
         self, windows: Windows, tokens: Float[Tensor, "B E N"]
-    ) -> Float[Tensor, "B S D"]:
-        """One vector per segment of windows whose trunk tokens are there already."""
-        seen = tokens if self.spectral is None else tokens + self.spectral(windows)
-        segments = self.project(self.pool(self.context(seen)))
+    ) -> Float[Tensor, "B E N"]:
+        """The trunk's tokens, each with what the seconds around it hold."""
+        return self.context(tokens if self.spectral is None else tokens + self.spectral(windows))
+
+    def segments_of(self, surroundings: Float[Tensor, "B E N"]) -> Float[Tensor, "B S D"]:
+        """One vector per segment of windows whose tokens are there already."""
+        segments = self.project(self.pool(surroundings))
         if self.training and self.whiten is not None:
             self.whiten.observe(segments)
         return segments
+
+    def moments_of(self, surroundings: Float[Tensor, "B E N"]) -> Float[Tensor, "B N D"]:
+        """What each token would be as a segment of its own."""
+        return self.project(surroundings.transpose(1, 2))
 
     def forward(self, windows: Windows) -> Float[Tensor, "B D"]:
         """One embedding per window: the mean of its segments, a partial last one counting less."""

@@ -6,7 +6,7 @@ tokens, needs no more than that of a rate.
 
 Axes used in this file:
     B  windows    C  channels    T  samples    N  tokens    L  samples of a series
-    F  frequencies    K  taps    D  channels of a token
+    F  frequencies    R  candidate rates    K  taps    D  channels of a token
 """
 
 import math
@@ -18,18 +18,28 @@ from torch.nn import functional as F
 
 from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.pooling import divide_up
+from ppgssl.models.rate_choice import RateChoice
 
-PULSE_BAND_HZ, PULSE_FREQUENCIES, PULSE_SECONDS = (0.5, 8.0), 96, 10.0
-BREATHING_BAND_HZ, BREATHING_FREQUENCIES, BREATHING_SECONDS = (0.08, 0.7), 40, 32.0
+PULSE_BAND_HZ, PULSE_FREQUENCIES, PULSE_SECONDS = (0.4, 8.4), 161, 10.0
+PULSE_RATES_BPM, PULSE_HARMONICS, PULSE_SHARPNESS = (30.0, 220.0, 96), (1.0, 0.6, 0.4), 1.5
 PULSE_SAMPLES_PER_TOKEN = 8  # 31 Hz by default: enough for 8 Hz
+BREATHING_BAND_HZ, BREATHING_FREQUENCIES, BREATHING_SECONDS = (0.07, 0.75), 48, 32.0
+BREATHING_RATES_BPM, BREATHING_HARMONICS, BREATHING_SHARPNESS = (5.0, 40.0, 36), (1.0,), 1.0
+BREATHING_SERIES = 4  # baseline, amplitude, crests and troughs
 BREATHING_TOKENS = 3  # whose samples make one measurement of the baseline: 0.8 s, about a beat
+ENVELOPE_TOKENS = 4  # whose samples hold a crest and a trough, mostly: 1 s
+ENVELOPE_SMOOTHING = 5  # tokens
 POWER_FLOOR = 1e-4  # of a standardised window's: what lies below is silence
 VARIANCE_FLOOR = 1e-6
 MEAN_LOG_POWER, SPREAD_LOG_POWER = -5.0, 2.5  # of standardised windows
 
 
 class SpectralPath(nn.Module):
-    """Spectra around each token, of the pulse and of what breathing moves, mixed by a small MLP."""
+    """Spectra around each token, of the pulse and of what breathing moves, mixed by a small MLP.
+
+    Beside the MLP stand the rates that the spectra name by their peaks: an MLP learns to find a
+    peak slowly (docs/log.md).
+    """
 
     def __init__(self, in_channels: int, stride: int, fs_hz: float, channels: int) -> None:
         super().__init__()
@@ -41,17 +51,30 @@ class SpectralPath(nn.Module):
         self.breathing = Spectrum(
             BREATHING_BAND_HZ, BREATHING_FREQUENCIES, BREATHING_SECONDS, fs_hz / stride, step=1
         )
-        features = in_channels * (PULSE_FREQUENCIES + 2 * BREATHING_FREQUENCIES)
+        self.pulse_rate = RateChoice(
+            self.pulse.frequencies_hz.repeat(in_channels),
+            PULSE_RATES_BPM,
+            harmonics=PULSE_HARMONICS,
+            sharpness=PULSE_SHARPNESS,
+        )
+        self.breathing_rate = RateChoice(
+            self.breathing.frequencies_hz.repeat(in_channels * BREATHING_SERIES),
+            BREATHING_RATES_BPM,
+            harmonics=BREATHING_HARMONICS,
+            sharpness=BREATHING_SHARPNESS,
+        )
+        features = PULSE_FREQUENCIES + BREATHING_SERIES * BREATHING_FREQUENCIES
         hidden = max(1, channels // 2)
         self.mix = nn.Sequential(
-            nn.Conv1d(features, hidden, 1, bias=False),
+            nn.Conv1d(in_channels * features, hidden, 1, bias=False),
             ChannelNorm(hidden),
             nn.ReLU(inplace=True),
             nn.Conv1d(hidden, hidden, 1, bias=False),
             ChannelNorm(hidden),
             nn.ReLU(inplace=True),
-            nn.Conv1d(hidden, channels, 1),
         )
+        chosen = self.pulse_rate.features + self.breathing_rate.features
+        self.join = nn.Conv1d(hidden + chosen, channels, 1)
 
     def forward(self, windows: Float[Tensor, "B C T"]) -> Float[Tensor, "B D N"]:
         """One vector per token, N = ceil(T / stride)."""
@@ -59,20 +82,30 @@ class SpectralPath(nn.Module):
         whole = divide_up(num_samples, self.stride) * self.stride
         padded = F.pad(windows, (0, whole - num_samples))
         pulse = self.pulse(F.avg_pool1d(padded, self.pool))
-        mean, deviation = self.measure_baseline(padded)
-        spectra = (pulse, self.breathing(mean), self.breathing(deviation))
-        return self.mix(torch.cat(spectra, dim=1))
+        breathing = self.breathing(self.slow_series(padded))
+        mixed = self.mix(torch.cat([pulse, breathing], dim=1))
+        rates = (self.pulse_rate(pulse), self.breathing_rate(breathing))
+        return self.join(torch.cat([mixed, *rates], dim=1))
 
-    def measure_baseline(
-        self, padded: Float[Tensor, "B C T"]
-    ) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
-        """Mean and deviation of the samples around each token: baseline and amplitude."""
+    def slow_series(self, padded: Float[Tensor, "B C T"]) -> Float[Tensor, "B 4*C N"]:
+        """What breathing moves: baseline, amplitude, crests and troughs around each token.
+
+        Upside down, crests and troughs change places and signs; their spectra change places.
+        """
         around = BREATHING_TOKENS * self.stride
         margin = (BREATHING_TOKENS // 2) * self.stride
         mean, square = (
             F.avg_pool1d(x, around, self.stride, margin) for x in (padded, padded.square())
         )
-        return mean, (square - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt()
+        deviation = (square - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt()
+        crests, troughs = self._envelope(padded), -self._envelope(-padded)
+        return torch.cat([mean, deviation, crests, troughs], dim=1)
+
+    def _envelope(self, padded: Float[Tensor, "B C T"]) -> Float[Tensor, "B C N"]:
+        around = ENVELOPE_TOKENS * self.stride + 1
+        highest = F.max_pool1d(padded, around, self.stride, around // 2)
+        smoothed = F.avg_pool1d(highest, ENVELOPE_SMOOTHING, 1, ENVELOPE_SMOOTHING // 2)
+        return smoothed[..., : padded.shape[-1] // self.stride]
 
 
 class Spectrum(nn.Module):
@@ -90,8 +123,10 @@ class Spectrum(nn.Module):
     ) -> None:
         super().__init__()
         self.step = step
+        self.frequencies_hz = torch.linspace(*band_hz, frequencies)
         self.taps = 2 * round(seconds * fs_hz / 2) + 1
-        self.register_buffer("sines", hann_sines(band_hz, frequencies, self.taps, fs_hz), False)
+        sines = hann_sines(self.frequencies_hz, self.taps, fs_hz)
+        self.register_buffer("sines", sines, persistent=False)
 
     def forward(self, series: Float[Tensor, "B C L"]) -> Float[Tensor, "B F N"]:
         """The channels' spectra one after the other; L is N times `step`."""
@@ -105,12 +140,11 @@ class Spectrum(nn.Module):
 
 
 def hann_sines(
-    band_hz: tuple[float, float], frequencies: int, taps: int, fs_hz: float
-) -> Float[Tensor, "{2*frequencies} 1 K"]:
+    frequencies_hz: Float[Tensor, " F"], taps: int, fs_hz: float
+) -> Float[Tensor, "2*F 1 K"]:
     """Cosines, then sines, under a Hann window; a sine of amplitude 1 gives a power of 1."""
-    hz = torch.linspace(*band_hz, frequencies)
     at_s = (torch.arange(taps) - taps // 2) / fs_hz
-    angle = 2 * math.pi * hz[:, None] * at_s
+    angle = 2 * math.pi * frequencies_hz[:, None] * at_s
     window = torch.hann_window(taps, periodic=False)
     waves = torch.cat([angle.cos(), angle.sin()]) * window * (2 / window.sum())
     return waves[:, None]

@@ -79,14 +79,16 @@ class PretrainingObjective(nn.Module):
             terms["spectrum"] = self.heads.spectrum(vectors, standardise(samples))
         if weights.pulse_rate_weight or weights.breathing_weight:
             pulses = measure_pulses(
-                clean, views.recorded[:, 0], self.fs_hz, segment_samples=segment_samples
+                clean,
+                views.recorded[:, 0],
+                self.fs_hz,
+                segment_samples=segment_samples,
+                token_samples=self.model.encoder.stride,
             )
             if weights.pulse_rate_weight:
-                rate_bpm, trust = pulses.rate_bpm.flatten(), pulses.trust.flatten()
-                terms["pulse_rate"] = rate_distance(vectors, rate_bpm, trust, PULSE)
+                terms["pulse_rate"] = _pulse_distance(code, vectors, pulses)
             if weights.breathing_weight:
-                rate_bpm, trust = _breathing_target(pulses, views)
-                terms["breathing"] = rate_distance(code.embedding, rate_bpm, trust, BREATHING)
+                terms["breathing"] = _breathing_distance(code, pulses, views)
         if weights.nearby_weight and len(views) > views.num_windows > 1:
             terms["nearby"] = self.heads.nearby(code.embedding, views.origin)
         if weights.decorrelation_weight:
@@ -98,12 +100,25 @@ class PretrainingObjective(nn.Module):
         return window_samples if tokens is None else tokens * self.model.encoder.stride
 
 
-def _breathing_target(
-    pulses: Pulses, views: Views
-) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
-    """Rate and trust: what was measured, or what was imposed, which is sure."""
+def _pulse_distance(
+    code: Reconstruction, vectors: Float[Tensor, "N D"], pulses: Pulses
+) -> Float[Tensor, ""]:
+    """Of what segments say to their rate, and of what each moment says to the rate around it."""
+    of_segments = rate_distance(vectors, pulses.rate_bpm.flatten(), pulses.trust.flatten(), PULSE)
+    moments = code.moments.flatten(0, 1)
+    local_bpm, trust = pulses.local_bpm.flatten(), pulses.local_trust.flatten()
+    return of_segments + rate_distance(moments, local_bpm, trust, PULSE)
+
+
+def _breathing_distance(code: Reconstruction, pulses: Pulses, views: Views) -> Float[Tensor, ""]:
+    """Of what windows and each of their moments say to what was measured, or imposed for sure."""
     imposed = views.breathing_bpm.isfinite()
-    return (
-        torch.where(imposed, views.breathing_bpm, pulses.breathing_bpm),
-        torch.where(imposed, 1.0, pulses.breathing_trust),
+    rate_bpm = torch.where(imposed, views.breathing_bpm, pulses.breathing_bpm)
+    trust = torch.where(imposed, 1.0, pulses.breathing_trust)
+    of_windows = rate_distance(code.embedding, rate_bpm, trust, BREATHING)
+    per_window = code.moments.shape[1]
+    moments, everywhere = code.moments.flatten(0, 1), trust.repeat_interleave(per_window)
+    of_moments = rate_distance(
+        moments, rate_bpm.repeat_interleave(per_window), everywhere, BREATHING
     )
+    return of_windows + of_moments

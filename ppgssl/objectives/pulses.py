@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from ppgssl.objectives.rates import BREATHING, PULSE
+from ppgssl.objectives.rates import BREATHING
 
 Samples = Float[Tensor, "B T"]
 
@@ -25,9 +25,12 @@ SHORTEST_FOR_BREATHING_S = 30.0  # a slow breath has to fit in several times
 SYSTOLE_S, BEAT_S = 0.111, 0.667  # moving averages of Elgendi et al. 2013
 OFFSET_SHARE = 0.02  # of the mean power: the threshold offset of Elgendi et al. 2013
 POWER_WINDOW_S = 10.0  # the mean power follows slow changes of the amplitude
-REFRACTORY_S = 0.3  # 200 bpm
-OUTLYING_INTERVAL = 0.3  # share of the median interval; further ones are missed or false beats
-AGREEING_SHARE = 0.08  # two estimates of the rate that differ by less than this are trusted
+REFRACTORY_S = 0.2  # on either side of a crest
+OUTLYING_INTERVAL = 0.5  # share of the median interval; further ones are missed or false beats
+FINE_BAND_HZ, COARSE_BAND_HZ = (0.5, 8.0), (0.5, 3.0)  # beats are looked for in both
+AGREEING_SHARE = 0.05  # rates of the beats in two bands that differ by less than this are trusted
+LOCAL_BAND_HZ, LOCAL_SECONDS = (0.5, 4.0), 5.0  # whose beats tell the rate around a moment
+FILLED_SHARE = 0.5  # of these seconds lies between beats that belong together
 SERIES_HZ = 4.0  # of the breathing's modulations
 NARROWNESS = 3.0  # per nat: how much less a modulation counts that names many rates
 SURE_ENTROPY, LOST_ENTROPY = 1.4, 2.8  # nats; of 71 breathing rates: trusted fully, not at all
@@ -39,20 +42,29 @@ class Pulses:
 
     Attributes:
         rate_bpm: (B, S) pulse rate of each segment, beats per minute.
-        trust: (B, S) 1 where beats and spectrum agree on the rate, else 0.
+        trust: (B, S) 1 where beats of two bands agree on the rate, else 0.
+        local_bpm: (B, N) pulse rate of the seconds around each token.
+        local_trust: (B, N) that of the token's segment; 0 without beats around it.
         breathing_bpm: (B,) breaths per minute.
         breathing_trust: (B,) 0 to 1; 0 for windows too short to tell.
     """
 
     rate_bpm: Float[Tensor, "B S"]
     trust: Float[Tensor, "B S"]
+    local_bpm: Float[Tensor, "B N"]
+    local_trust: Float[Tensor, "B N"]
     breathing_bpm: Float[Tensor, " B"]
     breathing_trust: Float[Tensor, " B"]
 
 
 @torch.no_grad()
 def measure_pulses(
-    denoised: Samples, recorded: Samples, fs_hz: float, *, segment_samples: int
+    denoised: Samples,
+    recorded: Samples,
+    fs_hz: float,
+    *,
+    segment_samples: int,
+    token_samples: int,
 ) -> Pulses:
     """Measure clean windows; a segment that the window does not fill is left out.
 
@@ -61,25 +73,41 @@ def measure_pulses(
         recorded: The same windows with their baseline, which breathing moves.
         fs_hz: Their rate.
         segment_samples: Samples of one segment; a shorter window is one segment.
+        token_samples: From one token to the next.
     """
-    pulse = band_pass(denoised.float(), fs_hz, *PULSE_BAND_HZ)
-    segments = split_samples(pulse, segment_samples)
-    flat = segments.flatten(0, 1)
-    rate = beat_rate_bpm(find_beats(flat, fs_hz), fs_hz)
-    other = spectral_rate_bpm(flat, fs_hz)
-    trust = ((rate - other).abs() < AGREEING_SHARE * other).float()
-    shape = segments.shape[:2]
+    clean = denoised.float()
+    rate, trust = _segment_rates(split_samples(clean, segment_samples), fs_hz)
+    local, filled = local_rate_bpm(clean, fs_hz, token_samples)
+    at = torch.arange(local.shape[-1], device=clean.device) * token_samples // segment_samples
+    inside = at < trust.shape[-1]
+    pulse = band_pass(clean, fs_hz, *PULSE_BAND_HZ)
     breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
     entropy = torch.special.entr(breathing).sum(-1)
     breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
     if recorded.shape[-1] < SHORTEST_FOR_BREATHING_S * fs_hz:
         breathing_trust = torch.zeros_like(breathing_trust)
     return Pulses(
-        rate_bpm=rate.view(shape),
-        trust=trust.view(shape),
+        rate_bpm=rate,
+        trust=trust,
+        local_bpm=local,
+        local_trust=trust[:, at.clamp_max(trust.shape[-1] - 1)] * inside * filled,
         breathing_bpm=BREATHING.rates(breathing.device)[breathing.argmax(-1)],
         breathing_trust=breathing_trust,
     )
+
+
+def _segment_rates(
+    segments: Float[Tensor, "B S L"], fs_hz: float
+) -> tuple[Float[Tensor, "B S"], Float[Tensor, "B S"]]:
+    """The rate of the beats, and whether those of a coarser band agree."""
+    flat = segments.flatten(0, 1)
+    fine, coarse = (
+        beat_rate_bpm(find_beats(band_pass(flat, fs_hz, *band), fs_hz), fs_hz)
+        for band in (FINE_BAND_HZ, COARSE_BAND_HZ)
+    )
+    trust = ((fine - coarse).abs() < AGREEING_SHARE * coarse).float()
+    shape = segments.shape[:2]
+    return ((fine + coarse) / 2).view(shape), trust.view(shape)
 
 
 def split_samples(windows: Samples, segment_samples: int) -> Float[Tensor, "B S L"]:
@@ -111,7 +139,7 @@ def find_beats(pulse: Samples, fs_hz: float) -> Bool[Tensor, "B T"]:
     inside = _moving_average(power, SYSTOLE_S * fs_hz) > threshold
     inside = _open(inside, SYSTOLE_S * fs_hz)
     height = torch.where(inside, pulse, -torch.inf)
-    return inside & (height == _moving_maximum(height, REFRACTORY_S * fs_hz))
+    return inside & (height == _moving_maximum(height, 2 * REFRACTORY_S * fs_hz))
 
 
 def beat_rate_bpm(beats: Bool[Tensor, "B T"], fs_hz: float) -> Float[Tensor, " B"]:
@@ -123,19 +151,21 @@ def beat_rate_bpm(beats: Bool[Tensor, "B T"], fs_hz: float) -> Float[Tensor, " B
     return 60 / regular.nanmean(-1)
 
 
-def spectral_rate_bpm(pulse: Samples, fs_hz: float) -> Float[Tensor, " B"]:
-    """The rate whose fundamental and two harmonics hold the most amplitude."""
-    num_samples = pulse.shape[-1]
-    padded = max(num_samples, round(120 * fs_hz))
-    window = torch.hann_window(num_samples, device=pulse.device)
-    frequency = torch.fft.rfftfreq(padded, 1 / fs_hz, device=pulse.device)
-    amplitude = torch.fft.rfft(pulse * window, n=padded).abs() * frequency.sqrt()
-    low, high = (round(bpm / 60 * padded / fs_hz) for bpm in (PULSE.slowest, PULSE.fastest))
-    candidate = torch.arange(low, high + 1, device=pulse.device)
-    last = amplitude.shape[-1] - 1
-    strength = sum(amplitude[:, (k * candidate).clamp_max(last)] / k for k in (1, 2, 3))
-    assert isinstance(strength, Tensor)
-    return 60 * frequency[candidate[strength.argmax(-1)]]
+def local_rate_bpm(
+    clean: Samples, fs_hz: float, token_samples: int
+) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
+    """The pulse rate of the seconds around each token, and 1 where beats tell it, else 0."""
+    beats = find_beats(band_pass(clean, fs_hz, *LOCAL_BAND_HZ), fs_hz)
+    around = _interval_around_s(beats, fs_hz)
+    known = torch.where(beats, _interval_s(beats, fs_hz), torch.nan)
+    median = known.nanmedian(-1, keepdim=True).values
+    belongs = (around - median).abs() < OUTLYING_INTERVAL * median
+    rate = torch.where(belongs, 60 / around, 0.0)
+    summed, filled = (
+        _mean_around_tokens(x, LOCAL_SECONDS * fs_hz, token_samples)
+        for x in (rate, belongs.float())
+    )
+    return summed / filled.clamp_min(1e-6), (filled > FILLED_SHARE).float()
 
 
 def breathing_distribution(recorded: Samples, pulse: Samples, fs_hz: float) -> Float[Tensor, "B K"]:
@@ -187,6 +217,25 @@ def _interval_s(beats: Bool[Tensor, "B T"], fs_hz: float) -> Samples:
     newest = _last_beat(beats)
     before = torch.where(newest > 0, newest.gather(1, (newest - 1).clamp_min(0)), -1)
     return torch.where(before >= 0, (newest - before) / fs_hz, torch.nan)
+
+
+def _interval_around_s(beats: Bool[Tensor, "B T"], fs_hz: float) -> Samples:
+    """Seconds from the newest beat to the next one; nan before the first and after the last."""
+    num_samples = beats.shape[-1]
+    newest = _last_beat(beats)
+    later = F.pad(beats[:, 1:], (0, 1))
+    following = num_samples - _last_beat(later.flip(-1)).flip(-1)
+    inside = (newest >= 0) & (following < num_samples)
+    return torch.where(inside, (following - newest) / fs_hz, torch.nan)
+
+
+def _mean_around_tokens(x: Samples, width: float, token_samples: int) -> Float[Tensor, "B N"]:
+    """The mean of `width` samples around each token; samples outside the window count as 0."""
+    size = _odd(width)
+    short = -x.shape[-1] % token_samples
+    return F.avg_pool1d(F.pad(x, (size // 2, size // 2 + short))[:, None], size, token_samples)[
+        :, 0
+    ]
 
 
 def _without_outliers(series: Float[Tensor, "B M N"]) -> Float[Tensor, "B M N"]:

@@ -34,8 +34,6 @@ class RateScale:
         usual: The rate of an embedding at 0 along its direction.
         step: By how much the rate rises where every dimension moves by 1.
         tolerance: Errors beyond it count linearly.
-        hedges: The rate to predict is drawn to the usual one as far as the measurement is not
-            trusted, so that it can be believed as it is; otherwise such windows are left out.
     """
 
     slowest: float
@@ -45,15 +43,14 @@ class RateScale:
     usual: float
     step: float
     tolerance: float
-    hedges: bool
 
     def rates(self, device: torch.device | None = None) -> Float[Tensor, " K"]:
         """The candidates, evenly spaced."""
         return torch.linspace(self.slowest, self.fastest, self.candidates, device=device)
 
 
-PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=8.0, tolerance=3.0, hedges=False)
-BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=3.0, tolerance=2.0, hedges=True)
+PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=6.0, tolerance=3.0)
+BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=1.5, tolerance=2.0)
 
 
 def read_rate(vectors: Vectors, scale: RateScale) -> Rates:
@@ -70,17 +67,12 @@ def rate_distance(
     Args:
         vectors: Of segments or windows.
         measured: Per minute; nan counts as the usual rate.
-        trust: 0 to 1.
+        trust: 0 to 1; how much each of them counts.
         scale: Which rate.
     """
-    wanted = measured.nan_to_num(scale.usual)
-    weight = trust
-    if scale.hedges:
-        wanted = scale.usual + trust * (wanted - scale.usual)
-        weight = torch.ones_like(trust)
-    error = (read_rate(vectors, scale) - wanted) / scale.tolerance
+    error = (read_rate(vectors, scale) - measured.nan_to_num(scale.usual)) / scale.tolerance
     distance = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-    return (distance * weight).sum() / weight.sum().clamp_min(1e-6)
+    return (distance * trust).sum() / trust.sum().clamp_min(1e-6)
 
 
 def without_rates(vectors: Vectors) -> Vectors:

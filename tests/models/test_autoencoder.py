@@ -1,5 +1,7 @@
 """Encoder and decoder: shapes for any length, counts, and position through the bottleneck."""
 
+import math
+
 import pytest
 import torch
 
@@ -27,9 +29,10 @@ def tiny(*overrides: str) -> Config:
 def test_any_length_gives_one_embedding_and_exactly_its_samples_back(samples: int, pooling: str):
     model = build_autoencoder(tiny(f"model.pooling={pooling}")).eval()
 
-    output, segments, embedding = model(torch.randn(2, 1, samples))
+    output, segments, moments, embedding = model(torch.randn(2, 1, samples))
 
     assert segments.shape[::2] == (2, 8)
+    assert moments.shape == (2, math.ceil(samples / model.encoder.stride), 8)
     assert embedding.shape == (2, 8)
     assert output.shape == (2, 1, samples)
 
@@ -37,7 +40,7 @@ def test_any_length_gives_one_embedding_and_exactly_its_samples_back(samples: in
 def test_a_window_shorter_than_a_segment_and_than_a_batch_of_tokens_works():
     model = build_autoencoder(tiny()).eval()
 
-    output, _, embedding = model(torch.randn(1, 1, 100))
+    output, _, _, embedding = model(torch.randn(1, 1, 100))
 
     assert embedding.shape == (1, 8)
     assert output.shape == (1, 1, 100)
@@ -83,7 +86,7 @@ def test_gradients_reach_every_parameter(pooling: str):
     torch.manual_seed(0)
     model = build_autoencoder(tiny(f"model.pooling={pooling}"))
 
-    output, _, embedding = model(torch.randn(4, 1, 2_500))
+    output, _, _, embedding = model(torch.randn(4, 1, 2_500))
     (output.square().mean() + embedding.square().mean()).backward()
 
     for name, parameter in model.named_parameters():

@@ -12,6 +12,7 @@ from ppgssl.models.spectral_path import (
     MEAN_LOG_POWER,
     PULSE_BAND_HZ,
     PULSE_FREQUENCIES,
+    PULSE_RATES_BPM,
     SPREAD_LOG_POWER,
     SpectralPath,
 )
@@ -48,17 +49,45 @@ def test_breathing_shows_in_the_baseline_and_a_varying_amplitude_in_the_deviatio
     amplitude = sine(1.5) * (1 + 0.3 * sine(breath))
 
     for window, which in ((baseline, 0), (amplitude, 1)):
-        series = spectral.measure_baseline(F.pad(window, (0, -window.shape[-1] % STRIDE)))[which]
+        series = spectral.slow_series(F.pad(window, (0, -window.shape[-1] % STRIDE)))[:, [which]]
         power = spectral.breathing(series)[0, :, series.shape[-1] // 2]
         frequencies = torch.linspace(*BREATHING_BAND_HZ, BREATHING_FREQUENCIES)
         assert frequencies[power.argmax()].item() == pytest.approx(breath, abs=0.02)
 
 
-def test_turning_the_window_upside_down_changes_nothing():
-    window = sine(1.2) + 0.3 * sine(2.4) + 0.5 * sine(0.25)
+def test_breathing_shows_in_the_crests_where_only_they_move():
+    breath = 16 / 60
+    window = sine(1.5).clamp_min(0) * (1 + 0.5 * sine(breath))
     spectral = path()
 
-    torch.testing.assert_close(spectral(window), spectral(-window), rtol=1e-3, atol=1e-3)
+    series = spectral.slow_series(F.pad(window, (0, -window.shape[-1] % STRIDE)))[:, [2, 3]]
+    crests, troughs = spectral.breathing(series)[0, :, 117].split(BREATHING_FREQUENCIES)
+
+    frequencies = torch.linspace(*BREATHING_BAND_HZ, BREATHING_FREQUENCIES)
+    assert frequencies[crests.argmax()].item() == pytest.approx(breath, abs=0.02)
+    assert crests.max() > troughs.max() + 1
+
+
+@pytest.mark.parametrize("hz", [0.8, 1.5, 2.5])
+def test_an_untrained_path_names_the_rate_of_a_pulse_with_harmonics(hz: float):
+    spectral = path()
+    window = sine(hz) + 0.7 * sine(2 * hz) + 0.3 * sine(3 * hz)
+
+    chances = spectral.pulse_rate(spectral.pulse(F.avg_pool1d(window, spectral.pool)))[0, :-2, 117]
+
+    rates_bpm = torch.linspace(*PULSE_RATES_BPM)
+    assert rates_bpm[chances.argmax()].item() == pytest.approx(60 * hz, abs=2)
+
+
+def test_upside_down_crests_and_troughs_change_places_and_nothing_else_changes():
+    window = F.pad(sine(1.2) + 0.3 * sine(2.4) + 0.5 * sine(0.25), (0, 20))
+    spectral = path()
+
+    upright, upside_down = (spectral.slow_series(x) for x in (window, -window))
+    torch.testing.assert_close(upright[:, [0, 2, 3]], -upside_down[:, [0, 3, 2]])
+    torch.testing.assert_close(upright[:, 1], upside_down[:, 1], rtol=1e-3, atol=1e-3)
+    pulses = [spectral.pulse(F.avg_pool1d(x, spectral.pool)) for x in (window, -window)]
+    torch.testing.assert_close(*pulses, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("samples", [1, 33, 1_250, 7_501])

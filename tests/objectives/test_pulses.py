@@ -11,14 +11,14 @@ from ppgssl.objectives.pulses import (
     beat_rate_bpm,
     breathing_distribution,
     find_beats,
+    local_rate_bpm,
     measure_pulses,
-    spectral_rate_bpm,
     split_samples,
 )
 from ppgssl.signal.simulate import simulate_recording
 
 FS_HZ = 125.0
-SEGMENT = 1280
+SEGMENT, TOKEN = 1280, 32
 
 
 def simulated(bpm: float, resp_bpm: float = 15, *, seconds: int = 60) -> torch.Tensor:
@@ -35,7 +35,7 @@ def simulated(bpm: float, resp_bpm: float = 15, *, seconds: int = 60) -> torch.T
 
 
 def measured(windows: torch.Tensor) -> Pulses:
-    return measure_pulses(windows, windows, FS_HZ, segment_samples=SEGMENT)
+    return measure_pulses(windows, windows, FS_HZ, segment_samples=SEGMENT, token_samples=TOKEN)
 
 
 def test_each_crest_is_found_once():
@@ -47,8 +47,8 @@ def test_each_crest_is_found_once():
     assert beats[1:-1].tolist() == pytest.approx([0.8 * k for k in range(1, 12)], abs=0.01)
 
 
-@pytest.mark.parametrize("bpm", [45, 72, 110, 150])
-def test_beats_and_spectrum_agree_on_the_rate_of_a_simulated_pulse(bpm: float):
+@pytest.mark.parametrize("bpm", [50, 72, 110, 150])
+def test_beats_of_both_bands_agree_on_the_rate_of_a_simulated_pulse(bpm: float):
     pulses = measured(simulated(bpm))
 
     assert pulses.rate_bpm.mean().item() == pytest.approx(
@@ -123,8 +123,37 @@ def test_a_window_is_split_into_the_segments_that_it_fills():
     assert split_samples(window, 20).shape == (1, 1, 10)
 
 
-def test_a_strong_second_harmonic_is_not_taken_for_the_rate():
+def test_a_beat_that_is_higher_in_one_band_only_is_not_trusted():
     at = torch.arange(1250) / FS_HZ
-    pulse = torch.sin(2 * math.pi * at) + 0.8 * torch.sin(4 * math.pi * at + 1)
+    beats, faster = (torch.cos(2 * math.pi * hz * at) for hz in (1.0, 4.0))
 
-    assert spectral_rate_bpm(pulse[None], FS_HZ).item() == pytest.approx(60, abs=1)
+    slow, mixed = (measured(standardise(x[None])).trust for x in (beats, beats + 3 * faster))
+
+    assert (slow.item(), mixed.item()) == (1, 0)
+
+
+def test_the_rate_around_a_moment_follows_the_beats():
+    at_s = torch.arange(7500) / FS_HZ
+    hz = torch.where(at_s < 30, 1.0, 1.5)
+    window = torch.cos(2 * math.pi * (hz / FS_HZ).cumsum(0))[None]
+
+    rate, told = local_rate_bpm(window, FS_HZ, TOKEN)
+
+    assert rate.shape == (1, math.ceil(7500 / TOKEN))
+    at_token_s = torch.arange(rate.shape[-1]) * TOKEN / FS_HZ
+    early = (at_token_s > 3) & (at_token_s < 27)
+    late = (at_token_s > 33) & (at_token_s < 57)
+    assert told[0, early | late].all()
+    assert rate[0, early].tolist() == pytest.approx([60] * int(early.sum()), abs=0.5)
+    assert rate[0, late].tolist() == pytest.approx([90] * int(late.sum()), abs=0.5)
+
+
+def test_moments_without_beats_around_them_are_not_trusted():
+    window = torch.cos(2 * math.pi * torch.arange(7500) / FS_HZ)[None]
+    window[:, 2560:5120] = 0  # two of the segments
+
+    pulses = measured(window)
+
+    tokens = SEGMENT // TOKEN
+    assert pulses.local_trust[:, 2 * tokens + 10 : 4 * tokens - 10].sum() == 0
+    assert pulses.local_trust[:, :tokens].mean() > 0.9

@@ -46,19 +46,13 @@ def test_a_pulse_rate_that_is_not_trusted_is_left_out():
     assert distance(PULSE, says=60, measured=180, trust=0) == 0
 
 
-def test_breathing_that_is_not_trusted_is_to_be_the_usual_one():
-    usual = distance(BREATHING, says=BREATHING.usual, measured=30, trust=0)
-    believed = distance(BREATHING, says=30, measured=30, trust=0)
+def test_a_rate_counts_as_much_as_it_is_trusted():
+    vectors = torch.cat([vector_of(12, BREATHING), vector_of(20, BREATHING)])
+    measured, trust = torch.tensor([20.0, 20.0]), torch.tensor([0.25, 0.75])
 
-    assert usual == pytest.approx(0, abs=1e-6)
-    assert believed > 1
+    mixed = rate_distance(vectors, measured, trust, BREATHING).item()
 
-
-def test_breathing_that_is_half_trusted_is_to_be_half_the_way():
-    def at(rate: float) -> float:
-        return distance(BREATHING, says=rate, measured=28, trust=0.5)
-
-    assert at((28 + BREATHING.usual) / 2) < min(at(BREATHING.usual), at(28))
+    assert mixed == pytest.approx(0.25 * distance(BREATHING, says=12, measured=20, trust=1))
 
 
 def test_a_rate_that_could_not_be_measured_does_no_harm():
