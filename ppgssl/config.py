@@ -80,7 +80,7 @@ class ModelConfig(Section):
         "baseline and amplitude, which breathing moves. false as the reference draws it.",
     )
     context_dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
-        default=(1, 2, 4),
+        default=(1, 4),
         description="Dilations of the layers that let a token see its surroundings, one layer per "
         "number. []: tokens see what the residual blocks see (187 samples with four blocks).",
     )

@@ -49,7 +49,7 @@ class RateScale:
         return torch.linspace(self.slowest, self.fastest, self.candidates, device=device)
 
 
-PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=6.0, tolerance=3.0)
+PULSE = RateScale(30.0, 220.0, 96, direction=0, usual=80.0, step=10.0, tolerance=3.0)
 BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=1.5, tolerance=2.0)
 
 
