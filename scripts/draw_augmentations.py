@@ -11,6 +11,7 @@ import torch
 
 from ppgssl.augment import (
     add_baseline_wander,
+    add_drift,
     add_noise,
     band_limited,
     breathe,
@@ -50,6 +51,13 @@ def main() -> None:
         phase=torch.tensor([0.0]),
         amplitude=torch.tensor([0.7]),
     )
+    drift = add_drift(
+        window,
+        noise,
+        fs_hz=FS_HZ,
+        steepness=torch.tensor([1.0]),
+        amplitude=torch.tensor([0.6]),
+    )
     burst = 2 * band_limited(noise, fs_hz=FS_HZ)
     burst[..., :500], burst[..., 750:] = 0, 0
     drawn = {
@@ -57,6 +65,7 @@ def main() -> None:
         "time stretch: 1.3 times faster": stretch(window, torch.tensor([1.3])),
         "temporal shift: +10 % of the window, circular": shift(window, torch.tensor([125])),
         "baseline wander: 0.05 Hz": wander,
+        "drift: 0.6 of the window's deviation": drift,
         "noise at 5 dB": add_noise(window, noise, snr_db=torch.tensor([5.0])),
         "motion: two seconds at twice the window's deviation": window + burst,
         "dropout: one second": hold(window, torch.tensor([600]), torch.tensor([125])),

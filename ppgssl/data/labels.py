@@ -13,6 +13,7 @@ import pyarrow as pa
 from ppgssl.data.recordings import LabelTrack
 from ppgssl.data.schema import RESERVED_COLUMNS
 
+NEVER_ZERO = ("_bpm", "spo2_pct")  # a monitor writes 0 where it could not measure these
 NUMBER_KINDS = "fiub"  # numpy's kinds of float, integer, unsigned and bool
 
 # A span at 0.3 s holds value 3 of a 10 Hz track, though 0.3 * 10 is a little more than 3.
@@ -36,21 +37,24 @@ def label_table(labels: Mapping[str, float | str | LabelTrack], spans: Sequence[
     """One column per label, one row per span.
 
     A scalar is copied. A track becomes the mean of its finite values within the span, or their mode
-    where it is text. A label that is called like a column of the dataset is prefixed `label_`.
+    where it is text. In tracks of rates per minute and of oxygen saturation 0 is no value. A label
+    that is called like a column of the dataset is prefixed `label_`.
     """
     columns = {
-        f"label_{name}" if name in RESERVED_COLUMNS else name: _column(label, spans)
+        f"label_{name}" if name in RESERVED_COLUMNS else name: _column(name, label, spans)
         for name, label in labels.items()
     }
     return pa.table(columns)
 
 
-def _column(label: float | str | LabelTrack, spans: Sequence[Span]) -> Any:
+def _column(name: str, label: float | str | LabelTrack, spans: Sequence[Span]) -> Any:
     if not isinstance(label, LabelTrack):
         kind = pa.string() if isinstance(label, str) else pa.float64()
         return pa.array([label] * len(spans), kind)
     values = np.asarray(label.values)
     if values.dtype.kind in NUMBER_KINDS:
+        if name.endswith(NEVER_ZERO):
+            values = np.where(values == 0, np.nan, values)
         return pa.array([_mean(_within(values, label.fs_hz, span)) for span in spans], pa.float64())
     return pa.array([_mode(_within(values, label.fs_hz, span)) for span in spans], pa.string())
 

@@ -148,7 +148,7 @@ def test_a_recording_of_half_a_window_or_more_is_padded_with_its_mean(tmp_path: 
 
 def test_labels_are_averaged_over_each_window(tmp_path: Path):
     labels = {
-        "hr_bpm": LabelTrack(1.0, np.arange(30, dtype=np.float32)),
+        "hr_bpm": LabelTrack(1.0, np.arange(50, 80, dtype=np.float32)),
         "rhythm": LabelTrack(0.5, np.array(["sinus"] * 7 + ["af"] * 8)),
         "spo2_pct": LabelTrack(1.0, np.array([np.nan] * 10 + [97.0, np.nan] * 10)),
         "age": 63.0,
@@ -158,11 +158,20 @@ def test_labels_are_averaged_over_each_window(tmp_path: Path):
     prepared([made_ref(pulse(30), labels=labels)], tmp_path / "out")
 
     _, metadata = all_windows(open_dataset(tmp_path / "out"))
-    assert metadata.column("hr_bpm").to_pylist() == [4.5, 14.5, 24.5]
+    assert metadata.column("hr_bpm").to_pylist() == [54.5, 64.5, 74.5]
     assert metadata.column("rhythm").to_pylist() == ["sinus", "af", "af"]
     assert metadata.column("spo2_pct").to_pylist() == [None, 97.0, 97.0]
     assert metadata.column("age").to_pylist() == [63.0] * 3
     assert metadata.column("sex").to_pylist() == ["F"] * 3
+
+
+def test_a_monitors_zero_is_no_measurement_and_other_zeros_are_values():
+    zeros = LabelTrack(1.0, np.array([0.0, 16.0, 0.0, 0.0]))
+
+    table = label_table({"resp_bpm": zeros, "activity": zeros}, [Span(0.0, 2.0), Span(2.0, 2.0)])
+
+    assert table["resp_bpm"].to_pylist() == [16.0, None]
+    assert table["activity"].to_pylist() == [8.0, 0.0]
 
 
 def test_a_label_named_like_a_column_of_the_dataset_is_prefixed():
