@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from api.access import AccessMiddleware
 from api.dependencies import Services
 from api.embedder import Embedder
+from api.event_feed import EventFeed
 from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
@@ -76,7 +77,9 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.registry.register(QueueCollector(engine))
         key = settings.api_key.get_secret_value() if settings.api_key else None
         app.state.key_ring = KeyRing(ApiKeys(engine), key)
-        app.state.services = Services(settings, store, embedder, metrics, Webhooks(engine), hosts)
+        app.state.services = Services(
+            settings, store, EventFeed(store), embedder, metrics, Webhooks(engine), hosts
+        )
         with (
             WebhookSender(Deliveries(engine), Postman(hosts)),
             Housekeeping(store, settings),

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.embedder import Embedder
+from api.event_feed import EventFeed
 from api.metrics import Metrics
 from api.webhook_hosts import AllowedHosts
 from ppgssl.jobs.errors import JobNotFoundError
@@ -24,6 +25,7 @@ class Services:
 
     settings: Settings
     store: JobStore
+    events: EventFeed
     embedder: Embedder
     metrics: Metrics
     webhooks: Webhooks
@@ -63,8 +65,14 @@ def get_webhook_hosts(services: ServicesDep) -> AllowedHosts:
     return services.webhook_hosts
 
 
+def get_event_feed(services: ServicesDep) -> EventFeed:
+    """What happens to jobs."""
+    return services.events
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StoreDep = Annotated[JobStore, Depends(get_store)]
+EventFeedDep = Annotated[EventFeed, Depends(get_event_feed)]
 EmbedderDep = Annotated[Embedder, Depends(get_embedder)]
 WebhooksDep = Annotated[Webhooks, Depends(get_webhooks)]
 WebhookHostsDep = Annotated[AllowedHosts, Depends(get_webhook_hosts)]

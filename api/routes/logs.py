@@ -9,8 +9,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from api.dependencies import JobIdDep, StoreDep
+from api.event_feed import POLL_SECONDS
 from api.paging import PageRead, page_of
-from api.routes.events import NUMBER_LIMIT, POLL_SECONDS
+from api.routes.events import NUMBER_LIMIT
 from api.routes.jobs import NOT_FOUND
 from api.schemas import LogLineRead
 from ppgssl.jobs.store import JobStore

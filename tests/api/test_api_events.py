@@ -1,5 +1,6 @@
 """Events and logs of jobs that run, wait and have finished."""
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from live_service import Service
+from sqlalchemy import Engine
 
+from api.event_feed import POLL_SECONDS, EventFeed, EventPage
 from ppgssl.client import Client, Event, parse_events
+from ppgssl.jobs.records import NewJob, Page
+from ppgssl.jobs.store import JobStore
+from ppgssl.jobs.tables import Event as JobEvent
 
 
 def events_of(service: Service, job_id: str, **headers: str) -> list[Event]:
@@ -121,3 +127,76 @@ def test_a_followed_log_ends_with_its_job(service: Service):
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     assert ['"text":"one"' in line for line in answer.text.splitlines()] == [True, False]
     assert '"text":"two"' in answer.text.splitlines()[1]
+
+
+class CountingStore(JobStore):
+    """A job table that knows how often it was asked for events."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.asked = 0
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> Page[JobEvent]:
+        self.asked += 1
+        return super().events(job_id, after=after, limit=limit)
+
+
+@pytest.fixture
+def counting(engine: Engine) -> CountingStore:
+    return CountingStore(engine)
+
+
+def test_watchers_who_have_seen_the_same_share_one_read(counting: CountingStore):
+    job_id = counting.create(NewJob("fake", {})).id
+
+    async def watch() -> list[EventPage]:
+        feed = EventFeed(counting)
+        return await asyncio.gather(*(feed.page(job_id, 0) for _ in range(50)))
+
+    pages = asyncio.run(watch())
+
+    assert counting.asked == 1
+    assert [(page.last, page.is_end) for page in pages] == [(1, False)] * 50
+
+
+def test_one_who_comes_late_is_given_what_the_others_got(counting: CountingStore):
+    job_id = counting.create(NewJob("fake", {})).id
+    counting.request_cancel(job_id)
+
+    async def watch() -> list[EventPage]:
+        feed = EventFeed(counting)
+        return [await feed.page(job_id, after) for after in (0, 0, 2, 1)]
+
+    pages = asyncio.run(watch())
+
+    assert counting.asked == 3  # after 0, 2 and 1
+    assert [(page.last, page.is_end) for page in pages] == [(2, True)] * 4
+
+
+def test_a_watcher_who_leaves_takes_nothing_from_the_others(counting: CountingStore):
+    job_id = counting.create(NewJob("fake", {})).id
+
+    async def watch() -> EventPage:
+        feed = EventFeed(counting)
+        leaving, staying = (asyncio.create_task(feed.page(job_id, 1)) for _ in range(2))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        await asyncio.to_thread(counting.request_cancel, job_id)
+        return await staying
+
+    assert asyncio.run(watch()).is_end
+
+
+def test_nobody_asks_for_events_that_nobody_waits_for(counting: CountingStore):
+    job_id = counting.create(NewJob("fake", {})).id
+
+    async def watch() -> None:
+        feed = EventFeed(counting)
+        watcher = asyncio.create_task(feed.page(job_id, 1))
+        await asyncio.sleep(0.1)
+        watcher.cancel()
+        await asyncio.sleep(2 * POLL_SECONDS)
+
+    asyncio.run(watch())
+
+    assert counting.asked == 1
