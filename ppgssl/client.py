@@ -232,10 +232,14 @@ class DatasetFigures:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """Embeddings (N, D) and signal quality (N,) from 0 to 1, float32, in the windows' order."""
+    """Embeddings (N, D) and signal quality (N,) from 0 to 1, float32, in the windows' order.
+
+    A window that could not be embedded has NaN in its row, and its reason in `faults`.
+    """
 
     embedding: Floats
     quality: Floats
+    faults: dict[int, str]
 
 
 # ----------------------------------------------------------------------------------------- client
@@ -618,14 +622,14 @@ class Client:
             model: Alias, job id or `default`.
 
         Raises:
-            RefusedError: There is no such model, or a window cannot be embedded; none is then.
+            RefusedError: There is no such model, or no window of a request can be embedded.
         """
         rows = [windows] if isinstance(windows, np.ndarray) and windows.ndim == 1 else windows
         rows = [np.ascontiguousarray(row, dtype="<f4") for row in rows]
         parameters = _given({"model": model, "fs_hz": fs_hz})
         tables = [self._embed_part(part, parameters) for part in _parts(rows)]
         if not tables:
-            return Embeddings(np.empty((0, 0), np.float32), np.empty(0, np.float32))
+            return Embeddings(np.empty((0, 0), np.float32), np.empty(0, np.float32), {})
         return _embeddings(pa.concat_tables(tables).combine_chunks())
 
     def _embed_part(self, rows: Sequence[Floats], parameters: Mapping[str, Any]) -> pa.Table:
@@ -795,8 +799,17 @@ def _arrow_bytes(rows: Sequence[Floats]) -> bytes:
 
 
 def _embeddings(table: pa.Table) -> Embeddings:
-    flat = pc.list_flatten(table["embedding"]).to_numpy()
-    return Embeddings(flat.reshape(len(table), -1), table["quality"].to_numpy())
+    is_sound = table["embedding"].is_valid().to_numpy()
+    faults = table["error"].to_pylist()
+    embedding = np.full((len(table), table.schema.field("embedding").type.list_size), np.nan, "<f4")
+    embedding[is_sound] = (
+        pc.list_flatten(table["embedding"]).to_numpy().reshape(-1, embedding.shape[1])
+    )
+    return Embeddings(
+        embedding,
+        table["quality"].to_numpy(),
+        {row: str(faults[row]) for row in np.flatnonzero(~is_sound).tolist()},
+    )
 
 
 def _record(kind: type[Record], data: Mapping[str, Any], **made: Any) -> Record:

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.inference.granularity import Granularity
 
 
 def embed_command(
@@ -19,6 +20,9 @@ def embed_command(
     ] = None,
     format: Annotated[str, typer.Option(help="File format, or auto.")] = "auto",
     channel: Annotated[str | None, typer.Option(help="Channel that holds the PPG.")] = None,
+    granularity: Annotated[
+        Granularity, typer.Option(help="An embedding per window, or per segment of it.")
+    ] = Granularity.WINDOW,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -56,6 +60,7 @@ def embed_command(
                 found.refs,
                 loaded,
                 out,
+                granularity=granularity,
                 on_recording=lambda name: bar.update(task, advance=1, name=name),
             )
     if as_json:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,8 @@ from jaxtyping import Float
 
 from ppgssl.data.recordings import Recording, RecordingRef
 from ppgssl.errors import RecordingError
-from ppgssl.inference.encoder import BATCH_SAMPLES, PpgEncoder
+from ppgssl.inference.encoder import PpgEncoder
+from ppgssl.inference.granularity import Granularity
 from ppgssl.signal.quality import fill_gaps
 
 
@@ -44,6 +46,7 @@ def embed_recordings(
     out: Path,
     *,
     on_recording: Callable[[str], None],
+    granularity: Granularity = Granularity.WINDOW,
 ) -> BulkResult:
     """Embed every window of every recording, in order.
 
@@ -56,6 +59,7 @@ def embed_recordings(
         encoder: Embeds them.
         out: Parquet file with recording_id, start_s, embedding, quality, fault.
         on_recording: Called with each recording's id once it has been read.
+        granularity: A row per window, or per segment of it.
 
     Raises:
         RecordingError: No recording could be read.
@@ -68,10 +72,10 @@ def embed_recordings(
     try:
         with pq.ParquetWriter(temporary, schema) as writer:
             stream = _windows(refs, encoder, unreadable, on_recording)
-            for batch in _batches(stream):
-                table = _embed(batch, encoder, schema)
+            for batch in _batches(stream, encoder):
+                table = _embed(batch, encoder, granularity, schema)
                 writer.write_table(table)
-                windows += len(table)
+                windows += len(batch)
                 refused += table["embedding"].null_count
         if not windows and unreadable:
             recording_id, reason = next(iter(unreadable.items()))
@@ -115,10 +119,10 @@ def _windows(
         on_recording(ref.recording_id)
 
 
-def _batches(windows: Iterable[RawWindow]) -> Iterator[list[RawWindow]]:
+def _batches(windows: Iterable[RawWindow], encoder: PpgEncoder) -> Iterator[list[RawWindow]]:
     """Consecutive windows of one length and rate, as many as a forward pass holds."""
-    for (samples, _), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
-        most = max(1, BATCH_SAMPLES // max(samples, 1))
+    for (samples, fs_hz), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
+        most = encoder.windows_per_pass(samples, fs_hz)
         batch: list[RawWindow] = []
         for window in alike:
             batch.append(window)
@@ -129,27 +133,35 @@ def _batches(windows: Iterable[RawWindow]) -> Iterator[list[RawWindow]]:
             yield batch
 
 
-def _embed(batch: list[RawWindow], encoder: PpgEncoder, schema: pa.Schema) -> pa.Table:
+def _embed(
+    batch: list[RawWindow], encoder: PpgEncoder, granularity: Granularity, schema: pa.Schema
+) -> pa.Table:
     faults = [encoder.find_fault(window.samples, window.fs_hz) for window in batch]
-    sound = [row for row, fault in enumerate(faults) if fault is None]
-    quality = np.full(len(batch), np.nan, dtype=np.float32)
-    vectors: list[np.ndarray | None] = [None] * len(batch)
-    if sound:
-        stacked = np.stack([batch[row].samples for row in sound])
-        result = encoder.embed(stacked, batch[0].fs_hz)
-        quality[sound] = result.quality
-        for row, vector in zip(sound, result.embedding, strict=True):
-            vectors[row] = vector
-    return pa.table(
-        {
-            "recording_id": [window.recording_id for window in batch],
-            "start_s": [window.start_s for window in batch],
-            "embedding": pa.array(vectors, schema.field("embedding").type),
-            "quality": pa.array(quality, from_pandas=True),
-            "fault": pa.array(faults, pa.string()),
-        },
-        schema=schema,
-    )
+    sound = [window for window, fault in zip(batch, faults, strict=True) if fault is None]
+    rows = iter(_rows(sound, encoder, granularity))
+    starts_s = encoder.row_starts_s(len(batch[0].samples), batch[0].fs_hz, granularity)
+    records: list[dict[str, Any]] = []
+    for window, fault in zip(batch, faults, strict=True):
+        names = {"recording_id": window.recording_id, "fault": fault}
+        if fault is not None:
+            records.append({**names, "start_s": window.start_s})
+            continue
+        for start_s, (embedding, quality) in zip(starts_s, next(rows), strict=True):
+            values = {"embedding": embedding, "quality": quality}
+            records.append({**names, "start_s": window.start_s + start_s, **values})
+    return pa.Table.from_pylist(records, schema=schema)
+
+
+def _rows(
+    windows: list[RawWindow], encoder: PpgEncoder, granularity: Granularity
+) -> Iterator[list[tuple[np.ndarray, float]]]:
+    """Of each window, its rows' embeddings and qualities."""
+    if not windows:
+        return
+    stacked = np.stack([window.samples for window in windows])
+    rows = encoder.embed_sound(stacked, windows[0].fs_hz, granularity)
+    for vectors, qualities in zip(rows.embedding, rows.quality, strict=True):
+        yield list(zip(vectors, qualities.tolist(), strict=True))
 
 
 def _schema(embedding_dim: int) -> pa.Schema:

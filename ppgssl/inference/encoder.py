@@ -9,7 +9,6 @@ Axes used in this file:
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppgssl.errors import WindowError
+from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.signal.quality import find_fault, signal_quality
@@ -31,15 +31,6 @@ LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 BATCH_SAMPLES = 600_000  # eight ten-minute windows: bounds the memory of one forward pass
 
 Signals = Float[np.ndarray, "N T"]
-
-
-class Granularity(StrEnum):
-    """What one embedding describes."""
-
-    WINDOW = "window"
-    """The whole window: the mean of its segments."""
-    SEGMENT = "segment"
-    """One segment of it, as it is heard in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +136,7 @@ class PpgEncoder:
         """Embed windows in which `find_fault` found nothing; it is not asked again."""
         own_hz = self.info.fs_hz
         samples = resample(windows.astype(np.float32, copy=False), fs_hz or own_hz, own_hz)
-        per_batch = max(1, BATCH_SAMPLES // max(1, samples.shape[-1]))
+        per_batch = self.windows_per_pass(samples.shape[-1])
         embeddings = [
             self._forward(samples[start : start + per_batch], granularity)
             for start in range(0, len(samples), per_batch)
@@ -155,14 +146,21 @@ class PpgEncoder:
             self._quality(samples, granularity),
         )
 
+    def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """What a window costs: its samples at the encoder's rate."""
+        return resampled_length(num_samples, fs_hz or self.info.fs_hz, self.info.fs_hz)
+
+    def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """How many windows of so many samples are best computed together."""
+        return max(1, BATCH_SAMPLES // max(1, self.cost(num_samples, fs_hz)))
+
     def row_starts_s(
         self, num_samples: int, fs_hz: float | None, granularity: Granularity
     ) -> Float[np.ndarray, " R"]:
         """Where in a window of so many samples its rows begin, seconds; a row is there always."""
-        own_hz = self.info.fs_hz
         size = self._row_samples(granularity)
-        num_own = resampled_length(num_samples, fs_hz or own_hz, own_hz)
-        return np.arange(0, max(1, num_own), size or max(1, num_own)) / own_hz
+        whole = max(1, self.cost(num_samples, fs_hz))
+        return np.arange(0, whole, size or whole) / self.info.fs_hz
 
     def _check(self, windows: Signals, fs_hz: float | None) -> None:
         if windows.ndim != 2:
@@ -182,7 +180,7 @@ class PpgEncoder:
 
     @torch.inference_mode()
     def _forward(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
-        owned = np.require(samples, np.float32, ["C", "W"])  # a tensor over read-only memory warns
+        owned = np.require(samples, np.float32, ["A", "C", "W"])  # torch warns of read-only memory
         batch: Tensor = standardise(torch.from_numpy(owned).to(self.device))[:, None]
         if granularity == Granularity.WINDOW:
             rows = self._encoder(batch)[:, None]
