@@ -217,6 +217,10 @@ def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
     Raises:
         CheckpointError: There is no encoder, or it is damaged.
     """
-    path = DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)
-    encoder, info = read_encoder(path)
+    encoder, info = read_encoder(encoder_path(source))
     return PpgEncoder(encoder, info, torch.device(device))
+
+
+def encoder_path(source: str | Path) -> Path:
+    """Where an encoder lies that is named by its path or as `default`."""
+    return DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)
