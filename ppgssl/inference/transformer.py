@@ -1,6 +1,6 @@
 """The encoder as a step of a scikit-learn pipeline: windows in, embeddings out."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ class PPGEmbedder(TransformerMixin, BaseEstimator):
         return True
 
     def __getstate__(self) -> dict[str, object]:
-        state: dict[str, object] = super().__getstate__()
+        state: Any = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_loaded"}
 
     def fit(self, X: npt.NDArray[np.floating], y: object = None) -> Self:
