@@ -1,5 +1,6 @@
 """The application: routes, what every request passes, and what lives as long as the process."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -80,11 +81,13 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.services = Services(
             settings, store, EventFeed(store), embedder, metrics, Webhooks(engine), hosts
         )
+        preloading = asyncio.create_task(embedder.preload())
         with (
             WebhookSender(Deliveries(engine), Postman(hosts)),
             Housekeeping(store, settings),
         ):
             yield
+        preloading.cancel()
         embedder.close()
         engine.dispose()
 

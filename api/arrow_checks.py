@@ -13,7 +13,7 @@ HEADER = 2  # of Message: the table of the particular kind
 COMPRESSION = 3  # of RecordBatch
 
 
-def is_compressed(stream: bytes) -> bool:
+def is_compressed(stream: pa.Buffer) -> bool:
     """Whether any batch is compressed, or a dictionary, which may be compressed out of sight.
 
     Raises:

@@ -1,31 +1,29 @@
-"""The encoders of this process: found by name, kept by their sha256, run on one thread.
+"""From the windows of a request to their embeddings, beside the event loop.
 
-One thread, because PyTorch already uses all cores for one forward pass; beside the event loop, so
-that the API answers while it computes. PyTorch is imported on that thread, with the first request.
+Reading, checking and writing run on a few threads of their own, so that nothing that a request
+waits for can hold up the job routes; encoders run on the batcher's. PyTorch is imported with the
+first encoder.
 """
 
 import asyncio
+import logging
+import os
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from api.encoders import (
-    DEFAULT_MODEL,
-    FoundEncoder,
-    default_encoder_folder,
-    find_encoder,
-    use_newest,
-)
+from api.batching import Batcher, Group, WindowKind, WindowRows
+from api.embedding_room import EmbeddingRoom
+from api.encoders import DEFAULT_MODEL, default_encoder_folder
+from api.loaded_encoders import LoadedEncoders
 from api.metrics import Metrics
-from api.problems import RETRY_AFTER_S, ProblemError
-from ppgssl.errors import CheckpointError
+from ppgssl.errors import CheckpointError, PpgsslError
+from ppgssl.inference.granularity import Granularity
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 
@@ -33,24 +31,31 @@ if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
     from ppgssl.models.encoder_file import EncoderInfo
 
-KEPT_ENCODERS = 4
-MAX_WAITING = 32  # requests; each holds its body in memory
-LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
-LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
-SAMPLES_PER_CALL = 2_000_000  # at the encoder's rate: bounds the memory of resampling
+log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
+LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
+
 Floats = npt.NDArray[np.float32]
 Window = Floats | str
 """Samples, or why there are none."""
+Windows = Floats | Sequence[Window]
+"""Windows of one length as an array (N, T), or one by one."""
+Parameters = ParamSpec("Parameters")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One window: embedding (D,) and quality from 0 to 1, or why there are none."""
+    """One window: a row for itself or for each of its segments, or why there are none.
 
-    embedding: Floats | None
-    quality: float | None
+    Attributes:
+        start_s: Where in the window its rows begin; of a refused one, where they would.
+        rows: Embeddings and quality from 0 to 1.
+        fault: Why it was refused.
+    """
+
+    start_s: npt.NDArray[np.float64]
+    rows: WindowRows | None
     fault: str | None
 
 
@@ -59,6 +64,7 @@ class Answer:
     """The windows of one request in their order, and the encoder that was used."""
 
     windows: list[Embedded]
+    granularity: Granularity
     dim: int
     encoder_sha256: str
 
@@ -76,41 +82,95 @@ class Embedder:
 
     Args:
         store: Says which checkpoint a name means.
-        settings: Where checkpoints lie, and the device.
+        settings: Where checkpoints lie, the device, and what may be held in memory.
         metrics: Counts what is done.
     """
 
     def __init__(self, store: JobStore, settings: Settings, metrics: Metrics) -> None:
-        self._store = store
-        self._settings = settings
         self._metrics = metrics
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
-        self._encoders: OrderedDict[str, PpgEncoder] = OrderedDict()
-        self._waiting = 0
+        self._encoders = LoadedEncoders(store, settings)
+        self._batcher = Batcher(metrics)
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="embedding")
+        self._preloaded = [name.strip() for name in settings.preload_models.split(",") if name]
+        self._is_preloaded = not self._preloaded
+        self.room = EmbeddingRoom(settings, self._batcher.wait_s)
 
-    async def embed(self, model: str, windows: Sequence[Window], fs_hz: float | None) -> Answer:
+    async def embed(
+        self, model: str, windows: Windows, fs_hz: float | None, granularity: Granularity
+    ) -> Answer:
         """Embed windows of any lengths; a bad one does not fail its neighbours.
 
         Args:
             model: Alias, job id or `default`.
             windows: Samples of each window, or why it could not be read.
             fs_hz: Their sampling rate, Hz; None is the encoder's own.
+            granularity: What one embedding describes.
 
         Raises:
             ModelNotFoundError: Nothing has this name.
             CheckpointError: The encoder is damaged.
-            ProblemError: 503, too many requests wait already.
+            ProblemError: 503, the service is being stopped.
         """
-        return await self._on_thread(lambda: self._embed(model, windows, fs_hz))
+        with self._metrics.waiting.track_inprogress():
+            encoder = await self.aside(self._encoders.get, model)
+            groups, faults = await self.aside(group_windows, encoder, windows, fs_hz, granularity)
+            result = await asyncio.wrap_future(self._batcher.submit(groups))
+        self._metrics.refused.inc(len(faults))
+        self._metrics.embedded.inc(len(result))
+
+        def answer() -> Answer:
+            embedded = [
+                Embedded(
+                    starts_s(encoder, window, fs_hz, granularity), result.get(i), faults.get(i)
+                )
+                for i, window in enumerate(windows)
+            ]
+            return Answer(embedded, granularity, encoder.info.embedding_dim, encoder.info.sha256)
+
+        return await self.aside(answer)
 
     async def probe(self) -> Probe:
-        """Embed a made-up window with the default encoder.
+        """Embed a made-up window with the default encoder, in the queue like any other.
 
         Raises:
-            PpgsslError: It does not work.
-            ProblemError: 503, too many requests wait already.
+            PpgsslError: It does not work, or encoders are being loaded still.
+            ProblemError: 503, the service is being stopped.
         """
-        return await self._on_thread(self._probe)
+        if not self._is_preloaded:
+            raise PpgsslError(f"still loading {', '.join(self._preloaded)}")
+        began = time.perf_counter()
+        encoder = await self.aside(self._encoders.get, DEFAULT_MODEL)
+        seconds = np.arange(round(10 * encoder.info.fs_hz)) / encoder.info.fs_hz
+        pulse = np.sin(2 * np.pi * 1.2 * seconds).astype(np.float32)  # 72 bpm
+        kind = WindowKind(encoder, len(pulse), None, Granularity.WINDOW)
+        result = await asyncio.wrap_future(self._batcher.submit([Group(kind, [0], pulse[None])]))
+        if not np.isfinite(result[0].embedding).all():
+            raise CheckpointError("the default encoder gives embeddings that are not finite")
+        return Probe(DEFAULT_MODEL, time.perf_counter() - began)
+
+    async def preload(self) -> None:
+        """Load the encoders that the settings name; what cannot be is told to the log."""
+        try:
+            for model in self._preloaded:
+                await self._preload(model)
+        finally:
+            self._is_preloaded = True
+
+    async def _preload(self, model: str) -> None:
+        try:
+            await self.aside(self._encoders.get, model)
+        except PpgsslError as error:
+            log.error("PPGSSL_PRELOAD_MODELS: %s cannot be loaded: %s", model, error)
+
+    async def aside(
+        self,
+        work: Callable[Parameters, Made],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Made:
+        """Run something that takes a while on the embedder's own threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
     def default_info(self) -> "EncoderInfo":
         """What is known of the encoder that comes with ppgssl.
@@ -123,103 +183,51 @@ class Embedder:
         return read_info(default_encoder_folder())
 
     def close(self) -> None:
-        """Wait for the request that is being computed; drop those that wait."""
-        self._thread.shutdown(cancel_futures=True)
-
-    async def _on_thread(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= MAX_WAITING:
-            raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "busy",
-                f"{self._waiting} embedding requests wait already; try again",
-                headers={"Retry-After": str(RETRY_AFTER_S)},
-            )
-        self._waiting += 1
-        self._metrics.waiting.inc()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
-            self._metrics.waiting.dec()
-
-    # ------------------------------------------------------------------- on the encoder's thread
-
-    def _embed(self, model: str, windows: Sequence[Window], fs_hz: float | None) -> Answer:
-        encoder = self._find(model)
-        with self._metrics.embedding_seconds.time():
-            embedded = embed_windows(encoder, windows, fs_hz)
-        self._metrics.batch_windows.observe(len(windows))
-        refused = sum(window.fault is not None for window in embedded)
-        self._metrics.refused.inc(refused)
-        self._metrics.embedded.inc(len(embedded) - refused)
-        return Answer(embedded, encoder.info.embedding_dim, encoder.info.sha256)
-
-    def _probe(self) -> Probe:
-        began = time.perf_counter()
-        encoder = self._find(DEFAULT_MODEL)
-        seconds = np.arange(round(10 * encoder.info.fs_hz)) / encoder.info.fs_hz
-        pulse = np.sin(2 * np.pi * 1.2 * seconds).astype(np.float32)  # 72 bpm
-        (embedded,) = embed_windows(encoder, [pulse], None)
-        if embedded.embedding is None or not np.isfinite(embedded.embedding).all():
-            raise CheckpointError(f"the default encoder does not embed: {embedded.fault}")
-        return Probe(DEFAULT_MODEL, time.perf_counter() - began)
-
-    def _find(self, model: str) -> "PpgEncoder":
-        return use_newest(lambda: find_encoder(self._store, self._settings, model), self._load)
-
-    def _load(self, found: FoundEncoder) -> "PpgEncoder":
-        from ppgssl.inference.encoder import load_encoder
-        from ppgssl.training.devices import resolve_device
-
-        key = found.sha256 or DEFAULT_MODEL
-        if key in self._encoders:
-            self._encoders.move_to_end(key)
-        else:
-            device = str(resolve_device(self._settings.device))
-            self._keep(key, load_encoder(found.folder, device))
-        return self._encoders[key]
-
-    def _keep(self, key: str, encoder: "PpgEncoder") -> None:
-        self._encoders[key] = encoder
-        while len(self._encoders) > KEPT_ENCODERS:
-            self._encoders.popitem(last=False)
+        """Wait for the batch that is being computed; drop what waits."""
+        self._batcher.close()
+        self._threads.shutdown(cancel_futures=True)
 
 
-def embed_windows(
-    encoder: "PpgEncoder", windows: Sequence[Window], fs_hz: float | None
-) -> list[Embedded]:
-    """Embed windows of any lengths in their order; each faulty one carries its fault instead."""
-    checked = [checked_window(encoder, window, fs_hz) for window in windows]
-    embedded = [Embedded(None, None, w if isinstance(w, str) else None) for w in checked]
-    sound = {index: w for index, w in enumerate(checked) if not isinstance(w, str)}
-    growth = encoder.info.fs_hz / (fs_hz or encoder.info.fs_hz)
-    for indices in equal_lengths(sound, round(SAMPLES_PER_CALL / growth)):
-        result = encoder.embed(np.stack([sound[index] for index in indices]), fs_hz)
-        rows = zip(indices, result.embedding, result.quality, strict=True)
-        for index, embedding, quality in rows:
-            embedded[index] = Embedded(embedding, float(quality), None)
-    return embedded
+def group_windows(
+    encoder: "PpgEncoder", windows: Windows, fs_hz: float | None, granularity: Granularity
+) -> tuple[list[Group], dict[int, str]]:
+    """Sound windows by their lengths, and the faults of the others by their places.
+
+    An array of sound windows is one group and is not copied.
+    """
+    checked = [find_fault(encoder, window, fs_hz) for window in windows]
+    faults = {place: fault for place, fault in enumerate(checked) if fault is not None}
+    if isinstance(windows, np.ndarray) and not faults:
+        kind = WindowKind(encoder, windows.shape[1], fs_hz, granularity)
+        return [Group(kind, range(len(windows)), windows)], faults
+    by_length: dict[int, list[int]] = {}
+    for place, window in enumerate(windows):
+        if place not in faults:
+            by_length.setdefault(len(window), []).append(place)
+    groups = [
+        Group(
+            WindowKind(encoder, length, fs_hz, granularity),
+            places,
+            np.stack([np.asarray(windows[place]) for place in places]),
+        )
+        for length, places in by_length.items()
+    ]
+    return groups, faults
 
 
-def checked_window(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -> Window:
-    """The window where it can be embedded, else why not."""
+def find_fault(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -> str | None:
+    """Why a window cannot be embedded here; None where it can."""
     if isinstance(window, str):
         return window
     seconds = len(window) / (fs_hz or encoder.info.fs_hz)
     if seconds > LONGEST_WINDOW_S:
         return f"too long: {seconds:g} s, at most {LONGEST_WINDOW_S:g} s are taken; cut it up"
-    if LARGEST_SAMPLE < np.abs(window).max(initial=0.0) < np.inf:
-        return (
-            f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them down"
-        )
-    return encoder.find_fault(window, fs_hz) or window
+    return encoder.find_fault(window, fs_hz)
 
 
-def equal_lengths(windows: Mapping[int, Floats], max_samples: int) -> Iterator[list[int]]:
-    """Groups of windows of one length: one window, or as many as `max_samples` allow."""
-    by_length: dict[int, list[int]] = {}
-    for index, window in windows.items():
-        by_length.setdefault(len(window), []).append(index)
-    for length, group in by_length.items():
-        size = max(1, max_samples // length)
-        yield from (group[start : start + size] for start in range(0, len(group), size))
+def starts_s(
+    encoder: "PpgEncoder", window: Window, fs_hz: float | None, granularity: Granularity
+) -> npt.NDArray[np.float64]:
+    """Where a window's rows begin, also where it is refused: its neighbours' rows keep places."""
+    num_samples = 0 if isinstance(window, str) else len(window)
+    return encoder.row_starts_s(num_samples, fs_hz, granularity)

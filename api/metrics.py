@@ -45,12 +45,12 @@ class Metrics:
         )
         self.embedding_seconds = Histogram(
             "ppgssl_embedding_seconds",
-            "Time on the encoder's thread per request.",
+            "Time on the encoder's thread per batch.",
             registry=self.registry,
         )
         self.batch_windows = Histogram(
             "ppgssl_embedding_batch_windows",
-            "Windows per embedding request.",
+            "Windows per batch, of one request or several.",
             buckets=BATCH_SIZES,
             registry=self.registry,
         )

@@ -332,7 +332,11 @@ class DatasetRead(BaseModel):
 class EmbeddingRead(BaseModel):
     """A window's embedding and quality from 0 to 1, or the error that stands in their place."""
 
-    index: int
+    index: int = Field(description="Of the window in the request.")
+    segment: int | None = Field(default=None, description="With granularity=segment.")
+    start_s: float | None = Field(
+        default=None, description="With granularity=segment: where it begins in the window."
+    )
     embedding: list[float] | str | None = None
     quality: float | None = None
     error: ErrorRead | None = None

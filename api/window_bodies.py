@@ -1,7 +1,8 @@
 """Windows out of a request's body: JSON, raw float32, .npy or an Arrow stream.
 
 Every byte comes from outside: nothing is unpickled, and nothing is allocated that the body does not
-hold. An item of a list that is no window becomes the reason why, so that its neighbours live.
+hold. An item of a list that is no window becomes the reason why, so that its neighbours live. The
+windows of raw float32 and .npy are views of the body.
 """
 
 import base64
@@ -18,10 +19,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 
 from api.arrow_checks import is_compressed
-from api.embedder import Window
-from api.encoders import DEFAULT_MODEL
+from api.embedder import Window, Windows
 from api.problems import ProblemError
 from api.schemas import Body
+from ppgssl.inference.granularity import Granularity
 
 JSON = "application/json"
 RAW = "application/octet-stream"
@@ -35,19 +36,23 @@ DAMAGED_HEADER = (
 )
 """What NumPy raises on a header that it cannot read: it is parsed as a Python literal."""
 
+LARGEST_HEADER = 2**14
+"""Of an .npy file, bytes; NumPy reads no larger one."""
+
 Rate = Annotated[float, Field(ge=1, le=10_000, description="Sampling rate of the windows, Hz.")]
 
 
 class EmbeddingBody(Body):
-    """Windows as JSON."""
+    """Windows as JSON; what it leaves out is taken from the query."""
 
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     input: list[Any] | str
     fs_hz: Rate | None = None
+    granularity: Granularity | None = None
     encoding_format: Literal["float", "base64"] = "float"
 
 
-def read_json(body: bytes) -> EmbeddingBody:
+def read_json(body: bytearray) -> EmbeddingBody:
     """The request in a JSON body.
 
     Raises:
@@ -99,7 +104,7 @@ def _of_base64(text: str) -> Window:
     return np.frombuffer(content, dtype="<f4").astype(np.float32, copy=False)
 
 
-def read_raw(body: bytes, windows: int) -> list[Window]:
+def read_raw(body: bytearray, windows: int) -> Windows:
     """Windows of equal length, float32 little-endian, one after the other.
 
     Raises:
@@ -112,16 +117,16 @@ def read_raw(body: bytes, windows: int) -> list[Window]:
             "(4 bytes a sample); give their number as ?windows=N"
         )
     array = np.frombuffer(body, dtype="<f4").reshape(windows, samples)
-    return list(array.astype(np.float32, copy=False))
+    return array.astype(np.float32, copy=False)
 
 
-def read_npy(body: bytes) -> list[Window]:
+def read_npy(body: bytearray) -> Windows:
     """One window or an array (windows, samples) of numbers.
 
     Raises:
         ProblemError: 422, it is not that.
     """
-    stream = io.BytesIO(body)
+    stream = io.BytesIO(body[:LARGEST_HEADER])
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {
@@ -136,23 +141,24 @@ def read_npy(body: bytes) -> list[Window]:
             f"body: expected an array of numbers, (windows, samples) or (samples,), got {dtype} "
             f"of shape {shape}"
         )
-    content = body[stream.tell() :]
+    content = memoryview(body)[stream.tell() :]
     if len(content) != int(np.prod(shape, dtype=object)) * dtype.itemsize or not content:
         raise unusable(f"body: {len(content)} bytes of data are not an array of shape {shape}")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
-    return list(np.atleast_2d(_float32(array)))
+    return np.atleast_2d(_float32(array))
 
 
-def read_arrow(body: bytes) -> list[Window]:
+def read_arrow(body: bytearray) -> Windows:
     """The rows of a list column `signal`, or of the only list column; lengths may differ.
 
     Raises:
         ProblemError: 422, it is no uncompressed Arrow stream with such a column.
     """
     try:
-        if is_compressed(body):
+        stream = pa.py_buffer(body)
+        if is_compressed(stream):
             raise unusable("body: compressed or dictionary-encoded; send a plain Arrow stream")
-        table = pa.ipc.open_stream(body).read_all()
+        table = pa.ipc.open_stream(stream).read_all()
         table.validate(full=True)  # offsets come from outside
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unusable(f"body: no Arrow stream: {error}") from error

@@ -1,5 +1,6 @@
 """The client against a server that misbehaves on purpose; with the real one: tests/api."""
 
+import asyncio
 import hashlib
 import json
 import subprocess
@@ -14,7 +15,14 @@ from typing import Any
 
 import pytest
 
-from ppgssl.client import Client, ProblemError, RefusedError, parse_events, retry_after_s
+from ppgssl.client import (
+    AsyncClient,
+    Client,
+    ProblemError,
+    RefusedError,
+    parse_events,
+    retry_after_s,
+)
 from ppgssl.errors import InputError, ServiceError
 
 JOB = {
@@ -123,6 +131,28 @@ def test_the_client_waits_as_long_as_it_is_told(script: Script):
         client.get("job_1")
 
     assert script.slept == [7.0]
+
+
+def test_the_asynchronous_client_waits_as_long_as_it_is_told_and_raises_the_same(script: Script):
+    script.answers += [
+        Answer(429, {}, {"Retry-After": "7"}),
+        Answer(status=None),
+        Answer(409, {"title": "Conflict", "code": "job_state_conflict"}),
+    ]
+
+    async def sleep(seconds: float) -> None:
+        script.slept.append(seconds)
+
+    async def ask() -> None:
+        async with AsyncClient(script.url, "key", sleep=sleep) as client:
+            await client.get("job_1")
+
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(ask())
+
+    assert caught.value.code == "job_state_conflict"
+    assert script.slept[0] == 7.0
+    assert len(script.slept) == 2
 
 
 @pytest.mark.parametrize(

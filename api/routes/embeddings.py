@@ -1,19 +1,18 @@
 """Embeddings of windows: JSON, raw float32, .npy or Arrow in, any of them out."""
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import numpy as np
-import pyarrow as pa
 from fastapi import APIRouter, Query, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
 from api.dependencies import EmbedderDep
-from api.embedder import Answer, Embedded, Window
+from api.embedder import Answer, Windows
+from api.embedding_answers import FAULTS_SHOWN, KINDS, error_item, faults_of, write
+from api.embedding_room import Place
 from api.encoders import DEFAULT_MODEL
 from api.negotiation import negotiate
 from api.problems import ProblemError
@@ -33,12 +32,15 @@ from api.window_bodies import (
     windows_of_input,
 )
 from ppgssl.errors import WindowError
+from ppgssl.inference.granularity import Granularity
 
 router = APIRouter(tags=["embeddings"])
 
-ANSWERS = (JSON, RAW, NPY, ARROW)
 MAX_WINDOWS = 100_000
-FAULTS_SHOWN = 5
+CLIENT_LEFT = 499
+"""Nobody reads it; it is for the log and the metrics (nginx's number)."""
+
+Made = TypeVar("Made")
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _REQUEST_BODY = {
@@ -67,37 +69,88 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def create_embeddings(
     request: Request,
     embedder: EmbedderDep,
-    model: Annotated[str, Query(description="Binary bodies: alias, job id or default.")] = (
-        DEFAULT_MODEL
-    ),
-    fs_hz: Annotated[
-        Rate | None, Query(description="Binary bodies: rate, Hz; absent: the encoder's own.")
-    ] = None,
+    model: Annotated[str, Query(description="Alias, job id or default.")] = DEFAULT_MODEL,
+    fs_hz: Annotated[Rate | None, Query(description="Rate, Hz; absent: the encoder's own.")] = None,
+    granularity: Annotated[
+        Granularity, Query(description="An embedding per window, or per segment of it.")
+    ] = Granularity.WINDOW,
     windows: Annotated[
-        int, Query(ge=1, le=MAX_WINDOWS, description="Raw float32: number of windows.")
+        int, Query(ge=1, le=MAX_WINDOWS, description="Of a raw float32 body: how many it holds.")
     ] = 1,
+    quality: Annotated[
+        bool, Query(description="Raw and .npy answers: each row ends with its quality.")
+    ] = False,
 ) -> Response:
-    """Embed windows of any length and rate.
+    """Embed windows of any length and rate; a window that cannot be embedded fails no other.
 
-    In a JSON answer a window that cannot be embedded has an `error` in place of its embedding; the
-    others have theirs. A binary answer has no place for errors: there one such window fails all.
+    In JSON and Arrow it has an `error` in place of its embedding, in raw float32 and .npy its rows
+    are NaN, and the headers `X-Refused` and `X-Refusals` say how many there are and why. Where no
+    window can be embedded the answer is 422. What a JSON body names wins over the query.
     """
-    answer_type = negotiate(request.headers.get("accept", "*/*"), ANSWERS)
+    answer_type = negotiate(request.headers.get("accept", "*/*"), KINDS)
     body_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await request.body()
-    encoding = "float"
-    if body_type == JSON:
-        asked = await run_in_threadpool(read_json, body)
-        model, fs_hz, encoding = asked.model, asked.fs_hz, asked.encoding_format
-        given = await run_in_threadpool(windows_of_input, asked.input)
-    else:
-        given = await run_in_threadpool(read_binary, body, body_type, windows)
-    answer = await embedder.embed(model, given, fs_hz)
-    refuse_faulty(answer.windows, all_or_nothing=answer_type != JSON)
-    return await run_in_threadpool(write, answer, answer_type, model, encoding)
+    as_base64 = False
+    with embedder.room.place() as place:
+        try:
+            body = await read_body(request, place)
+            if body_type == JSON:
+                asked = await embedder.aside(read_json, body)
+                model = model if asked.model is None else asked.model
+                fs_hz, granularity = asked.fs_hz or fs_hz, asked.granularity or granularity
+                as_base64 = asked.encoding_format == "base64"
+                given: Windows = await embedder.aside(windows_of_input, asked.input)
+            else:
+                given = await embedder.aside(read_binary, body, body_type, windows)
+            answer = await unless_left(request, embedder.embed(model, given, fs_hz, granularity))
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_LEFT)
+        refuse_if_all_faulty(answer)
+        return await embedder.aside(
+            write, answer, answer_type, model, as_base64=as_base64, with_quality=quality
+        )
 
 
-def read_binary(body: bytes, body_type: str, windows: int) -> list[Window]:
+async def read_body(request: Request, place: Place) -> bytearray:
+    """The body, in one piece of memory that its bytes are copied to once.
+
+    Raises:
+        ClientDisconnect: The client left before its end.
+        ProblemError: 429, there is no memory for it; 413, it is too large.
+    """
+    declared = request.headers.get("content-length", "")
+    body = bytearray(int(declared) if declared.isdecimal() else 0)
+    received = 0
+    async for chunk in request.stream():
+        place.add(len(chunk))
+        body[received : received + len(chunk)] = chunk
+        received += len(chunk)
+    return body
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Made]) -> Made:
+    """The result of some work, which is dropped when the client hangs up.
+
+    Raises:
+        ClientDisconnect: It did.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_client_leaves(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _client_leaves(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def read_binary(body: bytearray, body_type: str, windows: int) -> Windows:
     """The windows of a body that is not JSON.
 
     Raises:
@@ -112,18 +165,18 @@ def read_binary(body: bytes, body_type: str, windows: int) -> list[Window]:
     raise ProblemError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        f"the body is {body_type or 'of no type'!r}; expected {', '.join(ANSWERS)}",
+        f"the body is {body_type or 'of no type'!r}; expected {', '.join(KINDS)}",
     )
 
 
-def refuse_faulty(windows: Sequence[Embedded], *, all_or_nothing: bool) -> None:
-    """Fail where there is nothing to answer, or no place to say what is missing.
+def refuse_if_all_faulty(answer: Answer) -> None:
+    """Fail where there is nothing to answer.
 
     Raises:
         ProblemError: 422, with the index and fault of each window.
     """
-    faults = {index: w.fault for index, w in enumerate(windows) if w.fault is not None}
-    if not faults or (len(faults) < len(windows) and not all_or_nothing):
+    faults = faults_of(answer)
+    if len(faults) < len(answer.windows):
         return
     named = [f"window {index}: {fault}" for index, fault in faults.items()]
     more = f"; and {len(named) - FAULTS_SHOWN} more" if len(named) > FAULTS_SHOWN else ""
@@ -133,78 +186,3 @@ def refuse_faulty(windows: Sequence[Embedded], *, all_or_nothing: bool) -> None:
         "; ".join(named[:FAULTS_SHOWN]) + more,
         errors=[error_item(index, fault) for index, fault in faults.items()],
     )
-
-
-def error_item(index: int, fault: str) -> dict[str, Any]:
-    """What stands in place of an embedding."""
-    return {"index": index, "error": {"code": WindowError.code, "message": fault}}
-
-
-def write(answer: Answer, kind: str, model: str, encoding: str) -> Response:
-    """The answer in the type asked for."""
-    headers = {
-        "X-Model": model,
-        "X-Encoder-Sha256": answer.encoder_sha256,
-        "X-Embedding-Dim": str(answer.dim),
-    }
-    if kind == JSON:
-        return JSONResponse(json_answer(answer, model, encoding), headers=headers)
-    return Response(_WRITERS[kind](answer.windows), headers=headers, media_type=kind)
-
-
-def json_answer(answer: Answer, model: str, encoding: str) -> dict[str, Any]:
-    """Embeddings and faults in the windows' order."""
-    return {
-        "data": [json_item(i, w, encoding) for i, w in enumerate(answer.windows)],
-        "model": model,
-        "encoder_sha256": answer.encoder_sha256,
-        "dim": answer.dim,
-    }
-
-
-def json_item(index: int, window: Embedded, encoding: str) -> dict[str, Any]:
-    """One window's embedding, or its error."""
-    if window.embedding is None:
-        assert window.fault is not None
-        return error_item(index, window.fault)
-    embedding = window.embedding.astype("<f4", copy=False)
-    return {
-        "index": index,
-        "embedding": (
-            base64.b64encode(embedding.tobytes()).decode()
-            if encoding == "base64"
-            else embedding.tolist()
-        ),
-        "quality": window.quality,
-    }
-
-
-def _matrix(windows: Sequence[Embedded]) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    return np.stack([w.embedding for w in windows if w.embedding is not None]).astype("<f4")
-
-
-def _write_raw(windows: Sequence[Embedded]) -> bytes:
-    return _matrix(windows).tobytes()
-
-
-def _write_npy(windows: Sequence[Embedded]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, _matrix(windows), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _write_arrow(windows: Sequence[Embedded]) -> bytes:
-    matrix = _matrix(windows)
-    columns: Mapping[str, pa.Array[Any]] = {
-        "index": pa.array(range(len(windows)), pa.int64()),
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1]),
-        "quality": pa.array([window.quality for window in windows], pa.float32()),
-    }
-    table = pa.table(dict(columns))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
-
-
-_WRITERS = {RAW: _write_raw, NPY: _write_npy, ARROW: _write_arrow}

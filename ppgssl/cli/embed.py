@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.inference.granularity import Granularity
 
 
 def embed_command(
@@ -19,19 +20,23 @@ def embed_command(
     ] = None,
     format: Annotated[str, typer.Option(help="File format, or auto.")] = "auto",
     channel: Annotated[str | None, typer.Option(help="Channel that holds the PPG.")] = None,
+    granularity: Annotated[
+        Granularity, typer.Option(help="An embedding per window, or per segment of it.")
+    ] = Granularity.WINDOW,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Embed every window of every recording into a Parquet file.
 
     An array file of shape (windows, samples) gives one row per window, in order; without --fs its
-    rate is taken to be the encoder's own.
+    rate is taken to be the encoder's own. After an interruption the same command continues.
 
     Example: ppgssl embed recordings/ --encoder runs/demo --out embeddings.parquet
     """
     with exit_codes():
         from ppgssl.data.recordings import find_recordings
-        from ppgssl.inference.bulk import embed_recordings
+        from ppgssl.inference.bulk import embed_units
+        from ppgssl.inference.bulk_sources import recording_units
         from ppgssl.inference.encoder import load_encoder
         from ppgssl.training.devices import resolve_device
 
@@ -47,22 +52,26 @@ def embed_command(
             TextColumn("embedding"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[name]}"),
+            TextColumn("{task.fields[windows]} windows"),
             TimeRemainingColumn(),
             console=console_err,
         ) as bar:
-            task = bar.add_task("embedding", total=len(found.refs), name="")
-            result = embed_recordings(
-                found.refs,
+            task = bar.add_task("embedding", total=len(found.refs), windows=0)
+            result = embed_units(
+                recording_units(found.refs, loaded.info.window_samples / loaded.info.fs_hz),
                 loaded,
                 out,
-                on_recording=lambda name: bar.update(task, advance=1, name=name),
+                work=out.with_name(f".{out.name}.parts"),
+                granularity=granularity,
+                on_progress=lambda at: bar.update(task, completed=at.units, windows=at.windows),
             )
     if as_json:
         skipped = {str(path): reason for path, reason in found.skipped}
         print_json(asdict(result) | {"skipped": skipped, "out": str(out)})
         return
     console_out.print(f"{result.windows} windows in {out}, {result.refused} of them refused")
+    if result.resumed:
+        console_err.print(f"{result.resumed} of them were embedded by an earlier run")
     for path, reason in found.skipped:
         console_err.print(f"skipped: {path}: {reason}")
     for recording_id, reason in result.unreadable.items():

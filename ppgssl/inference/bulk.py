@@ -1,124 +1,165 @@
-"""Embed recordings by the file: a stream of windows in, a Parquet file of embeddings out.
+"""Embed archives: a stream of windows in, a Parquet file of embeddings out.
 
-Memory holds one recording and one batch, however many recordings there are.
+Memory holds one recording and one batch, however many recordings there are, and the next recording
+is read while the encoder computes. What is done is kept in a folder of parts (`bulk_parts.py`), so
+that a run that was interrupted continues where it was.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from ppgssl.data.recordings import Recording, RecordingRef
 from ppgssl.errors import RecordingError
-from ppgssl.inference.encoder import BATCH_SAMPLES, PpgEncoder
-from ppgssl.signal.quality import fill_gaps
+from ppgssl.inference.bulk_parts import Parts
+from ppgssl.inference.bulk_sources import RawWindow, Unit
+from ppgssl.inference.encoder import PpgEncoder
+from ppgssl.inference.granularity import Granularity
+
+PART_SAMPLES = 20_000_000
+"""Windows of so many samples are lost at most where a run is killed: about half a minute's work."""
 
 
 @dataclass(frozen=True, slots=True)
-class RawWindow:
-    """A window on its way to the encoder, at its recording's own rate."""
+class BulkProgress:
+    """How far a run is: units (recordings, or row groups of a dataset) and windows."""
 
-    recording_id: str
-    start_s: float
-    fs_hz: float
-    samples: Float[np.ndarray, " T"]
+    units: int
+    of_units: int
+    windows: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What a bulk run wrote, and the recordings that it could not read."""
+    """What a bulk run wrote, and the recordings that it could not read.
+
+    `resumed` windows were embedded by an earlier run that was interrupted.
+    """
 
     windows: int
     refused: int
+    resumed: int
     unreadable: dict[str, str]
 
 
-def embed_recordings(
-    refs: Iterable[RecordingRef],
+@dataclass(slots=True)
+class _Part:
+    """What is known of a part once its windows have been handed out."""
+
+    next_unit: int
+    windows: int = 0
+    samples: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class StoppedError(Exception):
+    """The run was asked to stop; the parts that it finished are kept."""
+
+
+def embed_units(
+    units: Sequence[Unit],
     encoder: PpgEncoder,
     out: Path,
     *,
-    on_recording: Callable[[str], None],
+    work: Path,
+    granularity: Granularity,
+    on_progress: Callable[[BulkProgress], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> BulkResult:
-    """Embed every window of every recording, in order.
+    """Embed every window of every unit, in order.
 
-    A recording is cut into windows of the encoder's length, the last one kept where it is shorter;
-    a row of a two-dimensional array is a window as it stands. A window that cannot be embedded
-    keeps its row, with a null embedding and the reason in the column `fault`.
+    A window that cannot be embedded keeps its row, with a null embedding and the reason in the
+    column `fault`.
 
     Args:
-        refs: The recordings.
+        units: What to embed, piece by piece.
         encoder: Embeds them.
         out: Parquet file with recording_id, start_s, embedding, quality, fault.
-        on_recording: Called with each recording's id once it has been read.
+        work: Folder for finished parts; what an earlier run of the same units, encoder and
+            granularity left there is taken over, and it is gone at the end.
+        granularity: A row per window, or per segment of it.
+        on_progress: Called after each batch and each unit.
+        should_stop: Asked before each batch.
 
     Raises:
         RecordingError: No recording could be read.
+        StoppedError: It was asked to stop.
     """
-    schema = _schema(encoder.info.embedding_dim)
-    unreadable: dict[str, str] = {}
-    temporary = out.with_name(f".{out.name}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    windows = refused = 0
-    try:
-        with pq.ParquetWriter(temporary, schema) as writer:
-            stream = _windows(refs, encoder, unreadable, on_recording)
-            for batch in _batches(stream):
-                table = _embed(batch, encoder, schema)
-                writer.write_table(table)
-                windows += len(table)
-                refused += table["embedding"].null_count
-        if not windows and unreadable:
-            recording_id, reason = next(iter(unreadable.items()))
-            raise RecordingError(f"no recording could be read; {recording_id}: {reason}")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return BulkResult(windows, refused, unreadable)
+    schema = embeddings_schema(encoder.info.embedding_dim)
+    parts = Parts.open(work, schema, [unit.identity for unit in units], encoder, granularity)
+    resumed = parts.windows
+
+    def tell(unit: int, windows: int, name: str) -> None:
+        on_progress(BulkProgress(unit, len(units), windows, name))
+
+    tell(parts.next_unit, parts.windows, "")
+    while parts.next_unit < len(units):
+        part = _Part(parts.next_unit)
+        stream = _windows(units, part, lambda name: tell(part.next_unit, parts.windows, name))  # noqa: B023
+        with parts.writing() as write:
+            for batch in _batches(stream, encoder):
+                if should_stop():
+                    raise StoppedError
+                write(_embed(batch, encoder, granularity, schema))
+                part.windows += len(batch)
+                tell(part.next_unit, parts.windows + part.windows, batch[-1].recording_id)
+        parts.add(part.next_unit, part.windows, part.unreadable)
+    if not parts.windows and parts.unreadable:
+        recording_id, reason = next(iter(parts.unreadable.items()))
+        raise RecordingError(f"no recording could be read; {recording_id}: {reason}")
+    refused = parts.join(out)
+    return BulkResult(parts.windows, refused, resumed, parts.unreadable)
 
 
-def cut(recording: Recording, window_s: float) -> Iterator[RawWindow]:
-    """Windows of a recording side by side; what is left at its end is a shorter one."""
-    samples = fill_gaps(recording.signal, recording.fs_hz)
-    per_window = round(window_s * recording.fs_hz)
-    for start in range(0, len(samples), per_window):
-        yield RawWindow(
-            recording.recording_id,
-            start / recording.fs_hz,
-            recording.fs_hz,
-            samples[start : start + per_window],
-        )
+def embeddings_schema(embedding_dim: int) -> pa.Schema:
+    """The columns of a Parquet file of embeddings."""
+    return pa.schema(
+        [
+            pa.field("recording_id", pa.string()),
+            pa.field("start_s", pa.float64()),
+            pa.field("embedding", pa.list_(pa.float32(), embedding_dim)),
+            pa.field("quality", pa.float32()),
+            pa.field("fault", pa.string()),
+        ]
+    )
 
 
 def _windows(
-    refs: Iterable[RecordingRef],
-    encoder: PpgEncoder,
-    unreadable: dict[str, str],
-    on_recording: Callable[[str], None],
+    units: Sequence[Unit], part: _Part, on_unit: Callable[[str], None]
 ) -> Iterator[RawWindow]:
-    window_s = encoder.info.window_samples / encoder.info.fs_hz
-    for ref in refs:
-        try:
-            recording = ref.load()
-        except RecordingError as error:
-            unreadable[ref.recording_id] = str(error)
-            continue
-        if ref.is_window:
-            yield RawWindow(recording.recording_id, 0.0, recording.fs_hz, recording.signal)
-        else:
-            yield from cut(recording, window_s)
-        on_recording(ref.recording_id)
+    """The windows of one part: of whole units from its first on, until it is large enough."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+        loading = _load(reader, units, part.next_unit)
+        while loading is not None and part.samples < PART_SAMPLES:
+            unit, following = units[part.next_unit], _load(reader, units, part.next_unit + 1)
+            try:
+                for window in loading.result():
+                    part.samples += len(window.samples)
+                    yield window
+            except RecordingError as error:
+                part.unreadable[unit.name] = str(error)
+            part.next_unit += 1
+            on_unit(unit.name)
+            loading = following
 
 
-def _batches(windows: Iterable[RawWindow]) -> Iterator[list[RawWindow]]:
+def _load(
+    reader: ThreadPoolExecutor, units: Sequence[Unit], place: int
+) -> "Future[Iterable[RawWindow]] | None":
+    return reader.submit(units[place].load) if place < len(units) else None
+
+
+def _batches(windows: Iterable[RawWindow], encoder: PpgEncoder) -> Iterator[list[RawWindow]]:
     """Consecutive windows of one length and rate, as many as a forward pass holds."""
-    for (samples, _), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
-        most = max(1, BATCH_SAMPLES // max(samples, 1))
+    for (samples, fs_hz), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
+        most = encoder.windows_per_pass(samples, fs_hz)
         batch: list[RawWindow] = []
         for window in alike:
             batch.append(window)
@@ -129,36 +170,32 @@ def _batches(windows: Iterable[RawWindow]) -> Iterator[list[RawWindow]]:
             yield batch
 
 
-def _embed(batch: list[RawWindow], encoder: PpgEncoder, schema: pa.Schema) -> pa.Table:
+def _embed(
+    batch: list[RawWindow], encoder: PpgEncoder, granularity: Granularity, schema: pa.Schema
+) -> pa.Table:
     faults = [encoder.find_fault(window.samples, window.fs_hz) for window in batch]
-    sound = [row for row, fault in enumerate(faults) if fault is None]
-    quality = np.full(len(batch), np.nan, dtype=np.float32)
-    vectors: list[np.ndarray | None] = [None] * len(batch)
-    if sound:
-        stacked = np.stack([batch[row].samples for row in sound])
-        result = encoder.embed(stacked, batch[0].fs_hz)
-        quality[sound] = result.quality
-        for row, vector in zip(sound, result.embedding, strict=True):
-            vectors[row] = vector
-    return pa.table(
-        {
-            "recording_id": [window.recording_id for window in batch],
-            "start_s": [window.start_s for window in batch],
-            "embedding": pa.array(vectors, schema.field("embedding").type),
-            "quality": pa.array(quality, from_pandas=True),
-            "fault": pa.array(faults, pa.string()),
-        },
-        schema=schema,
-    )
+    sound = [window for window, fault in zip(batch, faults, strict=True) if fault is None]
+    rows = iter(_rows(sound, encoder, granularity))
+    starts_s = encoder.row_starts_s(len(batch[0].samples), batch[0].fs_hz, granularity)
+    records: list[dict[str, Any]] = []
+    for window, fault in zip(batch, faults, strict=True):
+        names = {"recording_id": window.recording_id, "fault": fault}
+        if fault is not None:
+            records.append({**names, "start_s": window.start_s})
+            continue
+        for start_s, (embedding, quality) in zip(starts_s, next(rows), strict=True):
+            values = {"embedding": embedding, "quality": quality}
+            records.append({**names, "start_s": window.start_s + start_s, **values})
+    return pa.Table.from_pylist(records, schema=schema)
 
 
-def _schema(embedding_dim: int) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field("recording_id", pa.string()),
-            pa.field("start_s", pa.float64()),
-            pa.field("embedding", pa.list_(pa.float32(), embedding_dim)),
-            pa.field("quality", pa.float32()),
-            pa.field("fault", pa.string()),
-        ]
-    )
+def _rows(
+    windows: list[RawWindow], encoder: PpgEncoder, granularity: Granularity
+) -> Iterator[list[tuple[Float[np.ndarray, " D"], float]]]:
+    """Of each window, its rows' embeddings and qualities."""
+    if not windows:
+        return
+    stacked = np.stack([window.samples for window in windows])
+    rows = encoder.embed_sound(stacked, windows[0].fs_hz, granularity)
+    for vectors, qualities in zip(rows.embedding, rows.quality, strict=True):
+        yield list(zip(vectors, qualities.tolist(), strict=True))

@@ -5,6 +5,7 @@ the same window gives the same embedding everywhere. It never denoises: the enco
 
 Axes used in this file:
     N  windows    T  samples of a window    D  width of the embedding
+    S  segments of a window                 R  rows of a window: one, or one per segment
 """
 
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppgssl.errors import WindowError
+from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.signal.quality import find_fault, signal_quality
-from ppgssl.signal.resample import resample
+from ppgssl.signal.resample import resample, resampled_length
 
 DEFAULT_ENCODER = "default"
 DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
 
 SHORTEST_WINDOW_S = 2.0  # at least one heartbeat, even at 30 bpm
+LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 BATCH_SAMPLES = 600_000  # eight ten-minute windows: bounds the memory of one forward pass
 
 Signals = Float[np.ndarray, "N T"]
@@ -36,6 +39,26 @@ class Embeddings:
 
     embedding: Float[np.ndarray, "N D"]
     quality: Float[np.ndarray, " N"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEmbeddings:
+    """Embeddings (N, S, D) and quality (N, S) of each segment; starts (S,) in the window, seconds.
+
+    The last segment may be shorter than the others.
+    """
+
+    embedding: Float[np.ndarray, "N S D"]
+    quality: Float[np.ndarray, "N S"]
+    start_s: Float[np.ndarray, " S"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What windows give at either granularity: embeddings (N, R, D) and quality (N, R)."""
+
+    embedding: Float[np.ndarray, "N R D"]
+    quality: Float[np.ndarray, "N R"]
 
 
 class PpgEncoder:
@@ -52,6 +75,12 @@ class PpgEncoder:
         self.device = device
         self._encoder = encoder.to(device).eval()
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the weights."""
+        tensors = (*self._encoder.parameters(), *self._encoder.buffers())
+        return sum(tensor.nbytes for tensor in tensors)
+
     def find_fault(self, window: Float[np.ndarray, " T"], fs_hz: float | None = None) -> str | None:
         """Why a window cannot be embedded, with what was expected; None where it can."""
         rate_hz = fs_hz or self.info.fs_hz
@@ -64,6 +93,8 @@ class PpgEncoder:
         if not np.isfinite(window).all():
             missing = int(np.count_nonzero(~np.isfinite(window)))
             return f"not finite: {missing} of {window.shape[-1]} samples are NaN or infinite"
+        if np.abs(window).max() > LARGEST_SAMPLE:
+            return f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them"
         if find_fault(window, rate_hz) == "flat":
             return "flat: the samples hardly vary, so there is no pulse to embed"
         return None
@@ -79,6 +110,59 @@ class PpgEncoder:
         Raises:
             WindowError: A window is too short, flat, or not finite; the message names it.
         """
+        self._check(windows, fs_hz)
+        rows = self.embed_sound(windows, fs_hz, Granularity.WINDOW)
+        return Embeddings(rows.embedding[:, 0], rows.quality[:, 0])
+
+    def embed_segments(self, windows: Signals, fs_hz: float | None = None) -> SegmentEmbeddings:
+        """Embed every segment of windows of one length, each heard in its window.
+
+        The mean of a window's segments, a shorter last one counting less, is its embedding.
+
+        Args:
+            windows: Samples in any unit; float32 is not copied.
+            fs_hz: Their sampling rate, Hz; None is the encoder's own. Other rates are resampled
+                with an anti-aliasing filter.
+
+        Raises:
+            WindowError: A window is too short, flat, or not finite; the message names it.
+        """
+        self._check(windows, fs_hz)
+        rows = self.embed_sound(windows, fs_hz, Granularity.SEGMENT)
+        start_s = self.row_starts_s(windows.shape[-1], fs_hz, Granularity.SEGMENT)
+        return SegmentEmbeddings(rows.embedding, rows.quality, start_s)
+
+    def embed_sound(self, windows: Signals, fs_hz: float | None, granularity: Granularity) -> Rows:
+        """Embed windows in which `find_fault` found nothing; it is not asked again."""
+        own_hz = self.info.fs_hz
+        samples = resample(windows.astype(np.float32, copy=False), fs_hz or own_hz, own_hz)
+        per_batch = self.windows_per_pass(samples.shape[-1])
+        embeddings = [
+            self._forward(samples[start : start + per_batch], granularity)
+            for start in range(0, len(samples), per_batch)
+        ]
+        return Rows(
+            np.concatenate(embeddings) if embeddings else self._none(samples, granularity),
+            self._quality(samples, granularity),
+        )
+
+    def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """What a window costs: its samples at the encoder's rate."""
+        return resampled_length(num_samples, fs_hz or self.info.fs_hz, self.info.fs_hz)
+
+    def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """How many windows of so many samples are best computed together."""
+        return max(1, BATCH_SAMPLES // max(1, self.cost(num_samples, fs_hz)))
+
+    def row_starts_s(
+        self, num_samples: int, fs_hz: float | None, granularity: Granularity
+    ) -> Float[np.ndarray, " R"]:
+        """Where in a window of so many samples its rows begin, seconds; a row is there always."""
+        size = self._row_samples(granularity)
+        whole = max(1, self.cost(num_samples, fs_hz))
+        return np.arange(0, whole, size or whole) / self.info.fs_hz
+
+    def _check(self, windows: Signals, fs_hz: float | None) -> None:
         if windows.ndim != 2:
             raise WindowError(
                 f"expected an array of shape (windows, samples), got shape {windows.shape}"
@@ -87,25 +171,39 @@ class PpgEncoder:
             fault = self.find_fault(window, fs_hz)
             if fault is not None:
                 raise WindowError(f"window {index}: {fault}")
-        own_hz = self.info.fs_hz
-        samples = resample(windows.astype(np.float32, copy=False), fs_hz or own_hz, own_hz)
-        per_batch = max(1, BATCH_SAMPLES // samples.shape[-1])
-        embeddings = [
-            self._forward(samples[start : start + per_batch])
-            for start in range(0, len(samples), per_batch)
-        ]
-        return Embeddings(
-            embedding=np.concatenate(embeddings) if embeddings else self._none(),
-            quality=np.asarray(signal_quality(samples, own_hz), dtype=np.float32),
-        )
+
+    def _row_samples(self, granularity: Granularity) -> int | None:
+        """Samples that a row describes, at the encoder's rate; None is the whole window."""
+        if granularity == Granularity.WINDOW or self.info.segment_tokens is None:
+            return None
+        return self.info.segment_tokens * self._encoder.stride
 
     @torch.inference_mode()
-    def _forward(self, samples: Signals) -> Float[np.ndarray, "N D"]:
-        batch: Tensor = torch.from_numpy(np.ascontiguousarray(samples)).to(self.device)
-        return self._encoder(standardise(batch)[:, None]).float().cpu().numpy()
+    def _forward(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
+        owned = np.require(samples, np.float32, ["A", "C", "W"])  # torch warns of read-only memory
+        batch: Tensor = standardise(torch.from_numpy(owned).to(self.device))[:, None]
+        if granularity == Granularity.WINDOW:
+            rows = self._encoder(batch)[:, None]
+        else:
+            segments = self._encoder.segments(batch)
+            # each as the only segment of a window that is no longer than a segment
+            rows = self._encoder.embedding_of(segments.flatten(0, 1)[:, None], 1)
+            rows = rows.unflatten(0, segments.shape[:2])
+        return rows.float().cpu().numpy()
 
-    def _none(self) -> Float[np.ndarray, "N D"]:
-        return np.empty((0, self.info.embedding_dim), dtype=np.float32)
+    def _quality(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R"]:
+        own_hz = self.info.fs_hz
+        num_windows, num_samples = samples.shape
+        size = self._row_samples(granularity) or max(1, num_samples)
+        num_whole = num_samples // size
+        whole = samples[:, : num_whole * size].reshape(num_windows, num_whole, size)
+        rest = samples[:, None, num_whole * size :]
+        pieces = [signal_quality(piece, own_hz) for piece in (whole, rest) if all(piece.shape[1:])]
+        return np.concatenate([np.empty((num_windows, 0), np.float32), *pieces], axis=1)
+
+    def _none(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
+        num_rows = len(self.row_starts_s(samples.shape[-1], None, granularity))
+        return np.empty((0, num_rows, self.info.embedding_dim), dtype=np.float32)
 
 
 def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
@@ -119,6 +217,10 @@ def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
     Raises:
         CheckpointError: There is no encoder, or it is damaged.
     """
-    path = DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)
-    encoder, info = read_encoder(path)
+    encoder, info = read_encoder(encoder_path(source))
     return PpgEncoder(encoder, info, torch.device(device))
+
+
+def encoder_path(source: str | Path) -> Path:
+    """Where an encoder lies that is named by its path or as `default`."""
+    return DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)

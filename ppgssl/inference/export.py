@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ppgssl.errors import InputError, RunError
+from ppgssl.inference.encoder import encoder_path
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
 
@@ -57,7 +58,7 @@ def export_onnx(source: str | Path, out: Path) -> float:
         raise InputError(
             f"export to ONNX needs {error.name}: pip install 'ppgssl[onnx]'"
         ) from error
-    encoder, info = read_encoder(Path(source))
+    encoder, info = read_encoder(encoder_path(source))
     module = RawWindowEncoder(encoder).eval()
     # Several segments, the last one partial: a size of one in the example would be one for good.
     example = torch.randn(2, 5 * info.window_samples // 2)

@@ -61,6 +61,29 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=64 * 2**20, ge=1024, description="Largest request body that the API takes, bytes."
     )
+    embedding_queue_bytes: int = Field(
+        default=256 * 2**20,
+        ge=1024,
+        description="Embedding requests may hold so much memory with their bodies, bytes; beyond "
+        "that they are answered 429.",
+    )
+    embedding_wait_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="An embedding request that would wait longer than this is answered 429 with "
+        "`Retry-After`, seconds.",
+    )
+    encoder_cache_bytes: int = Field(
+        default=2**30,
+        ge=0,
+        description="Encoders that are kept in memory may take so much of it, bytes; the least "
+        "recently used leave first.",
+    )
+    preload_models: str = Field(
+        default="",
+        description="Models that the API loads when it starts, between commas; others are loaded "
+        "when first asked for.",
+    )
     rate_limit_per_minute: int = Field(
         default=6000,
         ge=0,

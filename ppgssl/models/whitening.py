@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ppgssl.models.shared_directions import PERIODS, directions
 
 MOMENTUM = 0.01  # of a step's vectors in the running figures: about the last hundred steps count
-POWER = 0.85  # 0 leaves all spreads alone, 1 makes them equal
+POWER = 0.7  # 0 leaves all spreads alone, 1 makes them equal
 SMALLEST_VARIANCE = 1e-5  # of the largest: what varies less is rounding
 
 

@@ -5,6 +5,7 @@ Axes used in this file:
 """
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,13 @@ def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> 
     return resampled.astype(kind, copy=False)
 
 
+def resampled_length(num_samples: int, fs_in_hz: float, fs_out_hz: float) -> int:
+    """How many samples `resample` makes of so many."""
+    ratio = _simplest_ratio(fs_out_hz / fs_in_hz)
+    return -(-num_samples * ratio.numerator // ratio.denominator)
+
+
+@lru_cache(maxsize=256)
 def _simplest_ratio(exact: float) -> Fraction:
     ratios = [Fraction(exact).limit_denominator(largest) for largest in LARGEST_FACTORS]
     return next((r for r in ratios if abs(float(r) / exact - 1) <= LARGEST_DRIFT), ratios[-1])

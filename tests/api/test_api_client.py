@@ -1,5 +1,7 @@
 """The client against the real service: whatever it sends and reads is what the service takes."""
 
+import asyncio
+import inspect
 import threading
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from live_service import REPORT, Service, make_dataset
 
-from ppgssl.client import Client, RefusedError
+from ppgssl.client import ENCODER_FILES, AsyncClient, Client, Embeddings, Event, RefusedError
 from ppgssl.errors import ServiceError
 from ppgssl.inference.encoder import load_encoder
 
@@ -107,7 +109,7 @@ def test_windows_that_do_not_fit_one_request_travel_in_several(
     windows = pulses(5)
     with Client(service.url) as client:
         at_once = client.embed(windows, model=job_id)
-        monkeypatch.setattr("ppgssl.client.EMBED_BYTES", 2 * windows[0].nbytes)
+        monkeypatch.setattr("ppgssl.client.calls.EMBED_BYTES", 2 * windows[0].nbytes)
 
         in_parts = client.embed(windows, model=job_id)
 
@@ -127,18 +129,77 @@ def test_one_window_many_of_different_lengths_and_none_are_embedded(trained: Tra
     assert (len(many.embedding), len(none.embedding)) == (2, 0)
 
 
-def test_a_bad_window_is_named(trained: Trained):
+def test_a_bad_window_has_nan_and_its_reason_and_its_neighbours_are_embedded(trained: Trained):
     service, job_id = trained
-    windows = pulses(2)
+    windows = pulses(3)
     windows[1] = 0
 
-    with (
-        Client(service.url) as client,
-        pytest.raises(RefusedError, match="window 1: flat") as error,
-    ):
-        client.embed(windows, model=job_id)
+    with Client(service.url) as client:
+        found = client.embed(windows, model=job_id)
 
-    assert error.value.code == "window_invalid"
+    assert np.isnan(found.embedding).all(axis=1).tolist() == [False, True, False]
+    assert np.isnan(found.quality).tolist() == [False, True, False]
+    assert found.faults.keys() == {1}
+    assert found.faults[1].startswith("flat")
+
+
+def test_refusals_keep_their_places_where_windows_travel_in_several_requests(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+):
+    service, job_id = trained
+    windows = pulses(5)
+    windows[:3] = 0
+    monkeypatch.setattr("ppgssl.client.calls.EMBED_BYTES", 2 * windows[0].nbytes)
+
+    with Client(service.url) as client:
+        found = client.embed(windows, model=job_id)
+        segments = client.embed_segments(windows, model=job_id)
+        with pytest.raises(RefusedError, match="window 0: flat"):
+            client.embed(windows[:3], model=job_id)
+
+    assert np.isfinite(found.embedding).all(axis=1).tolist() == [False] * 3 + [True] * 2
+    assert found.faults.keys() == segments.faults.keys() == {0, 1, 2}
+    np.testing.assert_array_equal(segments.index, np.repeat([3, 4], 5))
+    np.testing.assert_allclose(segments.start_s[:5], np.arange(5) * 256 / 125)
+    assert segments.embedding.shape == (10, 512)
+
+
+def test_the_asynchronous_client_does_what_the_other_one_does(trained: Trained, tmp_path: Path):
+    service, job_id = trained
+
+    async def ask() -> tuple[Embeddings, Embeddings, list[str], list[Event], list[Path]]:
+        async with AsyncClient(service.url) as client:
+            first, second = await asyncio.gather(
+                client.embed(pulses(2), model=job_id), client.embed(pulses(3), model=job_id)
+            )
+            models = [model.id async for model in client.models()]
+            events = [event async for event in client.watch(job_id)]
+            job = await client.wait(job_id)
+            return first, second, models, events, await client.download(job.id, tmp_path)
+
+    first, second, models, events, paths = asyncio.run(ask())
+
+    with Client(service.url) as client:
+        np.testing.assert_allclose(
+            first.embedding, client.embed(pulses(2), model=job_id).embedding, atol=1e-5
+        )
+        assert models == [model.id for model in client.models()]
+        assert events == list(client.watch(job_id))
+        assert [path.name for path in paths] == list(ENCODER_FILES)
+    assert second.embedding.shape == (3, 512)
+
+
+def test_both_clients_offer_the_same_with_the_same_signatures():
+    assert offered(Client) == offered(AsyncClient)
+
+
+def offered(kind: type) -> set[tuple[str, tuple[str, ...]]]:
+    methods = inspect.getmembers(kind, inspect.isfunction)
+    return {
+        (name, tuple(inspect.signature(method).parameters))
+        for name, method in methods
+        if not name.startswith("_") and not name.endswith("close")
+    }
 
 
 def test_models_aliases_checkpoints_and_datasets_are_listed(trained: Trained):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from typing import Any
 
 import httpx
@@ -159,16 +160,99 @@ def test_a_bad_item_is_refused_by_itself(trained: Trained, bad: Any, message: st
     assert message in items[1]["error"]["message"]
 
 
-def test_a_binary_answer_is_refused_for_one_bad_window_which_it_names(trained: Trained):
-    windows = np.stack([pulse(), np.zeros(1250, "<f4")])
+def arrow_rows(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return pa.ipc.open_stream(answer.content).read_all().to_pylist()
 
-    answer = post(trained, windows.tobytes(), RAW, windows=2, accept=RAW)
 
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "window_invalid"
-    assert answer.json()["detail"].startswith("window 1: flat")
-    assert [error["index"] for error in answer.json()["errors"]] == [1]
+BAD = {"flat": np.zeros(1250, "<f4"), "not finite": np.full(1250, np.nan, "<f4")}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_bad_window_fails_no_other_in_raw_and_npy_where_its_row_is_nan(
+    trained: Trained, reason: str
+):
+    windows = np.stack([pulse(), BAD[reason], pulse(90)])
+    answers = [
+        post(trained, windows.tobytes(), RAW, windows=3, accept=RAW),
+        post(trained, npy_bytes(windows), NPY, accept=NPY),
+    ]
+
+    for answer in answers:
+        rows = embedding_of(answer)
+        assert np.isnan(rows).all(axis=1).tolist() == [False, True, False]
+        assert np.isfinite(rows[[0, 2]]).all()
+        assert answer.headers["x-refused"] == "1"
+        (refusal,) = json.loads(answer.headers["x-refusals"])
+        assert refusal["index"] == 1
+        assert refusal["error"]["code"] == "window_invalid"
+        assert refusal["error"]["message"].startswith(reason)
+
+
+def test_a_bad_window_fails_no_other_in_arrow_where_its_row_has_the_reason(trained: Trained):
+    windows = [pulse(), *BAD.values(), pulse(90)[:100], pulse(90)]
+
+    rows = arrow_rows(post(trained, arrow_bytes({"signal": windows}), ARROW, accept=ARROW))
+
+    assert [row["index"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["embedding"] is None for row in rows] == [False, True, True, True, False]
+    assert [row["quality"] is None for row in rows] == [False, True, True, True, False]
+    reasons = [row["error"] for row in rows]
+    assert (reasons[0], reasons[4]) == (None, None)
+    for reason, expected in zip(reasons[1:4], ["flat", "not finite", "too short"], strict=True):
+        assert reason.startswith(expected)
+
+
+def test_raw_and_npy_rows_end_with_the_quality_where_it_is_asked_for(trained: Trained):
+    windows = np.stack([pulse(), BAD["flat"]])
+    items = post_json(trained, windows.tolist()).json()["data"]
+
+    raw = post(trained, windows.tobytes(), RAW, windows=2, accept=RAW, quality=True)
+    npy = post(trained, windows.tobytes(), RAW, windows=2, accept=NPY, quality=True)
+
+    rows = np.frombuffer(raw.content, "<f4").reshape(2, 513)
+    np.testing.assert_array_equal(rows, np.load(io.BytesIO(npy.content)))
+    assert rows[0, 512] == np.float32(items[0]["quality"])
+    np.testing.assert_array_equal(rows[0, :512], np.float32(items[0]["embedding"]))
+    assert np.isnan(rows[1]).all()
+
+
+def test_segments_have_an_embedding_and_a_quality_each_in_every_format(trained: Trained):
+    windows = np.stack([pulse(), BAD["flat"], pulse(90)])
+    segments = {"granularity": "segment"}
+    items = post_json(trained, windows.tolist(), **segments).json()["data"]
+    by_query = post(
+        trained, json.dumps({"input": windows.tolist()}).encode(), "application/json", **segments
+    )
+    raw = post(trained, windows.tobytes(), RAW, windows=3, accept=RAW, **segments)
+    npy = post(trained, npy_bytes(windows), NPY, accept=NPY, **segments)
+    arrow = post(
+        trained, arrow_bytes({"signal": windows.tolist()}), ARROW, accept=ARROW, **segments
+    )
+
+    places = [(item["index"], item.get("segment")) for item in items]
+    assert places == [*((0, k) for k in range(5)), (1, None), *((2, k) for k in range(5))]
+    assert [item["start_s"] for item in items[:5]] == [k * 256 / FS_HZ for k in range(5)]
+    assert by_query.json()["data"] == items
+    expected = np.float32([item["embedding"] for item in items if "embedding" in item])
+    for rows in (embedding_of(raw), embedding_of(npy)):
+        assert rows.shape == (15, 512)
+        assert np.isnan(rows[5:10]).all()
+        np.testing.assert_array_equal(np.delete(rows, slice(5, 10), 0), expected)
+    rows = arrow_rows(arrow)
+    assert [(row["index"], row["segment"]) for row in rows] == places
+    assert [row["start_s"] for row in rows] == [item.get("start_s") for item in items]
+    assert [row["quality"] for row in rows] == [item.get("quality") for item in items]
+    np.testing.assert_array_equal(
+        np.float32([row["embedding"] for row in rows if row["embedding"]]), expected
+    )
+
+
+def test_an_unknown_granularity_is_refused(trained: Trained):
+    answer = post(trained, pulse().tobytes(), RAW, granularity="beat")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+    assert "'window' or 'segment'" in answer.json()["detail"]
 
 
 def test_a_request_without_any_good_window_is_refused(trained: Trained):

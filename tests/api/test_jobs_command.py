@@ -197,7 +197,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
 
 
 def test_a_service_that_is_not_there_is_exit_code_1(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ppgssl.client.FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr("ppgssl.client.wire.FIRST_DELAY_S", 0.0)
 
     result = run("list", "--url", "http://127.0.0.1:9")
 

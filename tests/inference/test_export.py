@@ -1,5 +1,10 @@
 """The exported graph computes what PyTorch computes, from raw windows, without the library."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -52,3 +57,27 @@ def test_an_export_that_does_not_agree_is_refused_and_removed(
         export.export_onnx(encoder_folder, tmp_path / "encoder.onnx")
 
     assert list(tmp_path.glob("*.onnx")) == []
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_without_pytorch.py"
+
+
+@pytest.mark.slow
+def test_the_example_embeds_the_same_where_there_is_no_pytorch(tmp_path):
+    export.export_onnx("default", tmp_path / "encoder.onnx")
+    t = np.arange(1250) / 125
+    windows = np.sin(2 * np.pi * np.array([[1.0], [1.5]]) * t).astype(np.float32)
+    np.save(tmp_path / "windows.npy", windows)
+    for absent in ("torch", "ppgssl"):
+        (tmp_path / f"{absent}.py").write_text("raise ImportError('not installed here')")
+    script = tmp_path / EXAMPLE.name
+    script.write_text(EXAMPLE.read_text("utf-8"), "utf-8")
+    names = ["encoder.onnx", "windows.npy", "embeddings.npy"]
+
+    subprocess.run([sys.executable, script, *(tmp_path / name for name in names)], check=True)
+
+    found = np.load(tmp_path / "embeddings.npy")
+    expected = load_encoder("default").embed(windows).embedding
+    distance = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert distance.max() < 1e-4
+    assert len(re.findall(r"^[^\s\"#].*", EXAMPLE.read_text("utf-8"), re.MULTILINE)) <= 10

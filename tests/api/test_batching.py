@@ -1,0 +1,181 @@
+"""How requests share batches: by cost, in turns, without those who left, without copies."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from api.batching import Batcher, Group, WindowKind
+from api.metrics import Metrics
+from api.problems import ProblemError
+from ppgssl.inference.encoder import Rows
+from ppgssl.inference.granularity import Granularity
+
+
+@dataclass(eq=False)
+class GatedEncoder:
+    """Says of each window its first sample; computes a batch of 100 samples when let."""
+
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    batches: list[list[float]] = field(default_factory=list)
+    seen: list[np.ndarray] = field(default_factory=list)
+    error: Exception | None = None
+
+    def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
+        return num_samples
+
+    def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
+        return max(1, 100 // num_samples)
+
+    def embed_sound(self, windows: np.ndarray, fs_hz: float | None, granularity: str) -> Rows:
+        self.begun.release()
+        assert self.gate.acquire(timeout=10)
+        if self.error is not None:
+            raise self.error
+        self.seen.append(windows)
+        self.batches.append(windows[:, 0].tolist())
+        return Rows(windows[:, None, :1], np.ones((len(windows), 1), np.float32))
+
+
+@pytest.fixture
+def encoder() -> GatedEncoder:
+    return GatedEncoder()
+
+
+@pytest.fixture
+def batcher(encoder: GatedEncoder) -> Iterator[Batcher]:
+    made = Batcher(Metrics())
+    yield made
+    encoder.gate.release(1000)
+    made.close()
+
+
+def group(encoder: GatedEncoder, names: list[int], num_samples: int = 20) -> Group:
+    windows = np.repeat(np.float32(names)[:, None], num_samples, axis=1)
+    kind = WindowKind(encoder, num_samples, None, Granularity.WINDOW)  # pyright: ignore[reportArgumentType]
+    return Group(kind, range(len(names)), windows)
+
+
+def busy(batcher: Batcher, encoder: GatedEncoder) -> None:
+    """The thread computes something, and what comes now has to wait."""
+    batcher.submit([group(encoder, [0])])
+    assert encoder.begun.acquire(timeout=10)
+
+
+def test_what_came_meanwhile_makes_one_batch_up_to_its_cost(batcher, encoder):
+    busy(batcher, encoder)
+    futures = [batcher.submit([group(encoder, [name])]) for name in range(1, 8)]
+
+    encoder.gate.release(3)
+    results = [future.result(timeout=10) for future in futures]
+
+    assert encoder.batches == [[0], [1, 2, 3, 4, 5], [6, 7]]
+    assert [result[0].embedding[0, 0] for result in results] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_windows_of_other_lengths_wait_for_a_batch_of_their_own(batcher, encoder):
+    busy(batcher, encoder)
+    long = batcher.submit([group(encoder, [1], 50)])
+    short = batcher.submit([group(encoder, [2]), group(encoder, [3], 50)])
+
+    encoder.gate.release(3)
+
+    assert long.result(timeout=10).keys() == {0}
+    short.result(timeout=10)
+    assert encoder.batches == [[0], [1, 3], [2]]
+
+
+def test_a_request_of_many_windows_lets_others_have_their_turn(batcher, encoder):
+    busy(batcher, encoder)
+    many = batcher.submit([group(encoder, list(range(10, 25)))])
+    few = batcher.submit([group(encoder, [1], 30)])
+
+    encoder.gate.release(3)
+    few.result(timeout=10)
+
+    assert encoder.batches == [[0], [10, 11, 12, 13, 14], [1]]
+    encoder.gate.release(2)
+    assert many.result(timeout=10).keys() == set(range(15))
+
+
+def test_the_windows_of_a_request_that_has_a_batch_to_itself_are_not_copied(batcher, encoder):
+    one = group(encoder, list(range(10)))
+    encoder.gate.release(2)
+
+    batcher.submit([one]).result(timeout=10)
+
+    assert all(np.shares_memory(seen, one.windows) for seen in encoder.seen)
+
+
+def test_a_request_whose_client_left_is_not_computed(batcher, encoder):
+    busy(batcher, encoder)
+    left = batcher.submit([group(encoder, [1])])
+    stays = batcher.submit([group(encoder, [2])])
+
+    left.cancel()
+    encoder.gate.release(2)
+    stays.result(timeout=10)
+
+    assert encoder.batches == [[0], [2]]
+
+
+def test_a_client_that_leaves_during_its_batch_harms_nobody(batcher, encoder):
+    busy(batcher, encoder)
+    left, stays = batcher.submit([group(encoder, [1])]), batcher.submit([group(encoder, [2])])
+    encoder.gate.release()
+    assert encoder.begun.acquire(timeout=10)
+
+    left.cancel()
+    encoder.gate.release()
+
+    assert stays.result(timeout=10)[0].embedding[0, 0] == 2
+    with pytest.raises(CancelledError):
+        left.result()
+
+
+def test_an_error_is_told_to_those_it_concerns_and_the_thread_lives_on(batcher, encoder):
+    encoder.error = MemoryError("no room")
+    encoder.gate.release()
+    with pytest.raises(MemoryError, match="no room"):
+        batcher.submit([group(encoder, [1])]).result(timeout=10)
+
+    encoder.error = None
+    encoder.gate.release()
+
+    assert batcher.submit([group(encoder, [2])]).result(timeout=10)
+
+
+def test_a_request_without_sound_windows_is_done_at_once(batcher):
+    assert batcher.submit([]).result(timeout=10) == {}
+
+
+def test_the_wait_is_unknown_before_the_first_batch_and_grows_with_what_waits(batcher, encoder):
+    assert batcher.wait_s() == 0
+    encoder.gate.release()
+    batcher.submit([group(encoder, [1])]).result(timeout=10)
+    busy(batcher, encoder)
+
+    one = batcher.wait_s()
+    batcher.submit([group(encoder, [1, 2, 3])])
+
+    assert 0 < one < batcher.wait_s()
+    assert batcher.wait_s() == pytest.approx(4 * one)
+
+
+def test_whoever_waits_when_the_service_stops_is_told_to_come_back(encoder):
+    batcher = Batcher(Metrics())
+    busy(batcher, encoder)
+    waits = batcher.submit([group(encoder, [1])])
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+
+    encoder.gate.release(2)
+    closing.join(timeout=10)
+
+    with pytest.raises(ProblemError) as error:
+        waits.result(timeout=10)
+    assert (error.value.status_code, error.value.headers) == (503, {"Retry-After": "2"})
