@@ -15,7 +15,7 @@ from api.routes.jobs import NOT_FOUND
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-NUMBER_LIMIT = 2**63 - 1  # of a database's integers
+NUMBER_LIMIT = 2**31 - 1  # of the columns that hold it, on PostgreSQL
 
 After = Annotated[int, Query(ge=0, le=NUMBER_LIMIT, description="Number of the last event seen.")]
 LastEventId = Annotated[

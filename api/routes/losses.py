@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from api.dependencies import JobIdDep, StoreDep
 from api.paging import PageRead
+from api.routes.events import NUMBER_LIMIT
 from api.routes.jobs import NOT_FOUND
 from api.schemas import LossPointRead
 from ppgssl.jobs.tables import Loss
@@ -28,7 +29,7 @@ LINES_PER_CHUNK = 1000
 def read_losses(
     job_id: JobIdDep,
     store: StoreDep,
-    after_step: Annotated[int, Query(ge=-1, le=2**63 - 1, description="Only later steps.")] = -1,
+    after_step: Annotated[int, Query(ge=-1, le=NUMBER_LIMIT, description="Only later steps.")] = -1,
     split: Annotated[Literal["train", "val"] | None, Query(description="Both by default.")] = None,
     max_points: Annotated[
         int | None,

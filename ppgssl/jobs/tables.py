@@ -175,6 +175,26 @@ class Loss(Base):
     """Loss components and health figures by name; null where one was inf or nan."""
 
 
+class LossBlock(Base):
+    """So many steps of one split of a job's loss history: how many points, and their extremes."""
+
+    __tablename__ = "job_loss_blocks"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_seq: Mapped[int] = _job_key()
+    split: Mapped[str] = mapped_column(String(8), primary_key=True)
+    block: Mapped[int] = mapped_column(primary_key=True)
+    """Number of the block; see `ppgssl.jobs.queries.loss_blocks`."""
+    points: Mapped[int]
+    first_step: Mapped[int]
+    last_step: Mapped[int]
+    lowest: Mapped[float | None] = mapped_column(Float)
+    """Smallest finite `total`; null where there is none."""
+    lowest_step: Mapped[int | None]
+    highest: Mapped[float | None] = mapped_column(Float)
+    highest_step: Mapped[int | None]
+
+
 class Event(Base):
     """Something that happened to a job, as it is sent to those who watch."""
 

@@ -80,7 +80,7 @@ def test_more_watchers_than_threads_or_connections_wait_side_by_side(service: Se
     assert all(event.is_terminal for event in ends)
 
 
-@pytest.mark.parametrize("number", ["-1", "x", "1.5", str(2**63)])
+@pytest.mark.parametrize("number", ["-1", "x", "1.5", str(2**31)])
 def test_a_bad_event_number_is_refused(service: Service, number: str):
     job = service.queue()
 

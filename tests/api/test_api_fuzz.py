@@ -76,12 +76,20 @@ class Fuzzed:
         return answer.json()["id"]
 
 
-@pytest.fixture(scope="module")
-def fuzzed(best_folder: Path) -> Iterator[Fuzzed]:
-    """A service with jobs of every status, an encoder, a report and an alias."""
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
+def fuzzed(request: pytest.FixtureRequest, best_folder: Path) -> Iterator[Fuzzed]:
+    """A service with jobs of every status, an encoder, a report and an alias, on each database."""
+    url = ""  # a file in the artifact root
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_server").create("fuzzed")
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_in(
-            Path(folder), rate_limit_per_minute=0, webhook_hosts="http://127.0.0.1:9"
+            Path(folder),
+            database_url=url,
+            rate_limit_per_minute=0,
+            webhook_hosts="http://127.0.0.1:9",
         )
         make_dataset(settings.data_root / "made", labels={"hr_bpm": 60.0})
         with serving(settings) as service:

@@ -28,7 +28,7 @@ def run(order: Order, reporter: Reporter, should_stop: Callable[[], bool]) -> st
         matrix = matrix @ matrix
         rounds += 1
         due = min(steps, int((time.perf_counter() - began) * POINTS_PER_S))
-        if due - step >= POINTS_PER_S // 100:
+        if due - step >= POINTS_PER_S // 100 or due == steps:
             reporter.losses([point(number, rounds) for number in range(step + 1, due + 1)])
             reporter.progress(Progress(1, 1, due, steps, float("inf"), None))
             step = due

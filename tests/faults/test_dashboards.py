@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -15,13 +16,14 @@ import pytest
 from damage import events_of, of_database
 from worker_bench import Bench, quick_settings, working
 
-from ppgssl.jobs.records import NewJob
+from ppgssl.jobs.records import LossPoint, NewJob, Report
 from ppgssl.jobs.settings import Settings
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60
 PERIOD_S = 10
 PAIRS = 8
+MILLION = 1_000_000
 
 Seen = dict[str, int | bool]
 Steps = tuple[int, int]
@@ -180,3 +182,28 @@ def slowdown(
         "from": round(100 * low, 1),
         "to": round(100 * high, 1),
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_dashboard_draws_a_run_of_a_million_losses(bench: Bench, record_property):
+    job_id = bench.store.create(NewJob("fake", {})).id
+    claim = bench.store.claim("worker", ["fake"], timedelta(hours=1))
+    assert claim is not None
+    for first in range(1, MILLION, 10_000):
+        points = [
+            LossPoint(step, 1, "train", dict.fromkeys(("total", "mse", "ssim", "fft"), 1 / step))
+            for step in range(first, first + 10_000)
+        ]
+        bench.store.record(claim.lease, Report(points=points))
+
+    url = f"http://127.0.0.1:{bench.settings.port}/v1/jobs/{job_id}/losses?max_points=1000"
+    took_ms, steps = [], []
+    for _ in range(20):
+        began = time.perf_counter()
+        steps = [point["step"] for point in httpx.get(url).json()["data"]]
+        took_ms.append(1000 * (time.perf_counter() - began))
+
+    record_property("milliseconds for 1,000 of a million points", round(statistics.median(took_ms)))
+    assert len(steps) <= 1000
+    assert (steps[0], steps[-1]) == (1, MILLION)

@@ -81,6 +81,10 @@ def insert_old_rows(engine: Engine) -> None:
             **{"job_seq": 1, "step": 1, "split": "train", "epoch": 1, "total": 0.5},
             "values": {"total": 0.5},
         },
+        "job_loss_blocks": {
+            **{"job_seq": 1, "split": "train", "block": 0, "points": 1, "first_step": 1},
+            **{"last_step": 1, "lowest": 0.5, "lowest_step": 1, "highest": 0.5, "highest_step": 1},
+        },
         "job_events": {**of_job, "id": 1, "type": "warning", "data": {"message": "w"}},
         "job_logs": {**of_job, "line": 1, "attempt": 1, "text": "a line"},
         "job_checkpoints": {
@@ -124,7 +128,8 @@ def test_an_upgrade_from_every_released_revision_keeps_the_rows(database_url: st
         2.5,
         ["w"],
     )
-    assert [loss.values for loss in store.losses("job_1")] == [{"total": 0.5}]
+    for history in (store.losses("job_1"), store.losses("job_1", max_points=1)):
+        assert [loss.values for loss in history] == [{"total": 0.5}]
     assert [event.data for event in store.events("job_1").items] == [{"message": "w"}]
     assert [line.text for line in store.log_lines("job_1").items] == ["a line"]
     assert store.find_model("production").folder == "jobs/job_1/steps/1"

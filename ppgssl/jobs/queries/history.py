@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ppgssl.jobs.queries.lookups import find_checkpoint, find_job, page_of
+from ppgssl.jobs.queries.loss_blocks import LossRange, thinned_steps
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.records import Page
 from ppgssl.jobs.status import EventType, JobStatus
 from ppgssl.jobs.tables import Checkpoint, Event, LogLine, Loss
-from ppgssl.jobs.thinning import share_points, thin
 
 ROWS_PER_QUERY = 10_000  # databases take some 32,000 parameters in one statement
 
@@ -36,17 +36,14 @@ class JobHistory(Transactions):
             ValueError: `max_points` is less than 1.
         """
         with self._read() as session:
-            conditions = [Loss.job_seq == find_job(session, job_id).seq, Loss.step > after_step]
-            if split is not None:
-                conditions.append(Loss.split == split)
+            wanted = LossRange(find_job(session, job_id).seq, after_step, split)
             if max_points is None:
-                query = select(Loss).where(*conditions).order_by(Loss.step, Loss.split)
+                query = select(Loss).where(*wanted.conditions).order_by(Loss.step, Loss.split)
                 return session.scalars(query).all()
-            kept = _thinned_steps(session, conditions, max_points)
             rows = [
                 row
-                for name, steps in kept.items()
-                for row in _losses_at(session, [*conditions, Loss.split == name], steps)
+                for name, steps in thinned_steps(session, wanted, max_points).items()
+                for row in _losses_at(session, wanted.job_seq, name, steps)
             ]
         return sorted(rows, key=lambda row: (row.step, row.split))
 
@@ -122,26 +119,9 @@ class JobHistory(Transactions):
             return find_checkpoint(session, find_job(session, job_id), name)
 
 
-def _thinned_steps(
-    session: Session, conditions: Sequence[ColumnElement[bool]], max_points: int
-) -> dict[str, list[int]]:
-    """Steps to keep, by split."""
-    curves: dict[str, tuple[list[int], list[float | None]]] = {}
-    query = select(Loss.split, Loss.step, Loss.total).where(*conditions).order_by(Loss.step)
-    for split, step, total in session.execute(query):
-        steps, totals = curves.setdefault(split, ([], []))
-        steps.append(step)
-        totals.append(total)
-    shares = share_points({split: len(steps) for split, (steps, _) in curves.items()}, max_points)
-    return {
-        split: [steps[i] for i in thin(totals, shares[split])] if shares[split] else []
-        for split, (steps, totals) in curves.items()
-    }
-
-
-def _losses_at(
-    session: Session, conditions: Sequence[ColumnElement[bool]], steps: Sequence[int]
-) -> Iterator[Loss]:
+def _losses_at(session: Session, job_seq: int, split: str, steps: Sequence[int]) -> Iterator[Loss]:
     for start in range(0, len(steps), ROWS_PER_QUERY):
         some = steps[start : start + ROWS_PER_QUERY]
-        yield from session.scalars(select(Loss).where(*conditions, Loss.step.in_(some)))
+        yield from session.scalars(
+            select(Loss).where(Loss.job_seq == job_seq, Loss.split == split, Loss.step.in_(some))
+        )

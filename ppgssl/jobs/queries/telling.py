@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from ppgssl.jobs.queries.loss_blocks import add_to_blocks
 from ppgssl.jobs.queries.outbox import tell_endpoints
 from ppgssl.jobs.records import LossPoint, NewCheckpoint, Report
 from ppgssl.jobs.status import EventType
@@ -70,6 +71,7 @@ def add_points(session: Session, job: Job, points: Sequence[LossPoint], now: dat
     told = [asdict(point) for point in fresh]
     rows = [{**point, "job_seq": job.seq, "total": point["values"].get("total")} for point in told]
     session.execute(insert(Loss), rows)
+    add_to_blocks(session, job.seq, fresh)
     tell(session, job, EventType.LOSSES, {"points": told}, now)
 
 
