@@ -19,11 +19,11 @@ from ppgssl.models.pooling import divide_up
 
 
 class Reconstruction(NamedTuple):
-    """What one forward pass gives."""
+    """What one forward pass gives; `surroundings` are the tokens that segments are made of."""
 
     output: Float[Tensor, "B C T"]
     segments: Float[Tensor, "B S D"]
-    moments: Float[Tensor, "B N D"]
+    surroundings: Float[Tensor, "B E N"]
     embedding: Float[Tensor, "B D"]
 
 
@@ -46,7 +46,7 @@ class Autoencoder(nn.Module):
         return Reconstruction(
             output=self.decoder(segments, num_samples, pose),
             segments=segments,
-            moments=self.encoder.moments_of(surroundings),
+            surroundings=surroundings,
             embedding=self.encoder.embedding_of(segments, num_samples),
         )
 

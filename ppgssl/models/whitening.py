@@ -1,6 +1,6 @@
 """Let no direction of the embedding drown the others.
 
-Trained vectors vary much in few directions and little in most. Half-whitening brings the spreads
+Trained vectors vary much in few directions and little in most. Whitening in part brings the spreads
 nearer to each other: a linear probe then finds also what is said quietly, and noise is not raised
 to the level of what is said loudly, as it is where all spreads are made equal. What lies along the
 shared directions stays as it is (`shared_directions.py`).
@@ -21,15 +21,15 @@ SMALLEST_VARIANCE = 1e-5  # of the largest: what varies less is rounding
 
 
 class Whitening(nn.Module):
-    """Half-whiten vectors by what training saw of them, to a mean variance of 1.
+    """Whiten vectors in part by what training saw of them, to a mean variance of 1.
 
     Training takes vectors as they are and keeps a running mean and covariance of what lies beside
     the shared directions (half of the covariance, since it is symmetric); evaluation applies them.
     Starts by changing nothing.
 
     Source:
-        Kessy, Lewin and Strimmer, "Optimal whitening and decorrelation", 2018 (ZCA); the root of
-        it and the running figures are ours (docs/log.md has what each power measured).
+        Kessy, Lewin and Strimmer, "Optimal whitening and decorrelation", 2018 (ZCA); the power
+        and the running figures are ours (docs/log.md has what each power measured).
     """
 
     mean: Tensor

@@ -85,10 +85,11 @@ class PretrainingObjective(nn.Module):
                 segment_samples=segment_samples,
                 token_samples=self.model.encoder.stride,
             )
+            moments = self.model.encoder.moments_of(code.surroundings)
             if weights.pulse_rate_weight:
-                terms["pulse_rate"] = _pulse_distance(code, vectors, pulses)
+                terms["pulse_rate"] = _pulse_distance(moments, vectors, pulses)
             if weights.breathing_weight:
-                terms["breathing"] = _breathing_distance(code, pulses, views)
+                terms["breathing"] = _breathing_distance(moments, code.embedding, pulses, views)
         if weights.nearby_weight and len(views) > views.num_windows > 1:
             terms["nearby"] = self.heads.nearby(code.embedding, views.origin)
         if weights.decorrelation_weight:
@@ -101,24 +102,21 @@ class PretrainingObjective(nn.Module):
 
 
 def _pulse_distance(
-    code: Reconstruction, vectors: Float[Tensor, "N D"], pulses: Pulses
+    moments: Float[Tensor, "B N D"], vectors: Float[Tensor, "M D"], pulses: Pulses
 ) -> Float[Tensor, ""]:
     """Of what segments say to their rate, and of what each moment says to the rate around it."""
     of_segments = rate_distance(vectors, pulses.rate_bpm.flatten(), pulses.trust.flatten(), PULSE)
-    moments = code.moments.flatten(0, 1)
     local_bpm, trust = pulses.local_bpm.flatten(), pulses.local_trust.flatten()
-    return of_segments + rate_distance(moments, local_bpm, trust, PULSE)
+    return of_segments + rate_distance(moments.flatten(0, 1), local_bpm, trust, PULSE)
 
 
-def _breathing_distance(code: Reconstruction, pulses: Pulses, views: Views) -> Float[Tensor, ""]:
+def _breathing_distance(
+    moments: Float[Tensor, "B N D"], embedding: Float[Tensor, "B D"], pulses: Pulses, views: Views
+) -> Float[Tensor, ""]:
     """Of what windows and each of their moments say to what was measured, or imposed for sure."""
     imposed = views.breathing_bpm.isfinite()
     rate_bpm = torch.where(imposed, views.breathing_bpm, pulses.breathing_bpm)
     trust = torch.where(imposed, 1.0, pulses.breathing_trust)
-    of_windows = rate_distance(code.embedding, rate_bpm, trust, BREATHING)
-    per_window = code.moments.shape[1]
-    moments, everywhere = code.moments.flatten(0, 1), trust.repeat_interleave(per_window)
-    of_moments = rate_distance(
-        moments, rate_bpm.repeat_interleave(per_window), everywhere, BREATHING
-    )
-    return of_windows + of_moments
+    of_windows = rate_distance(embedding, rate_bpm, trust, BREATHING)
+    at_each, trust_at_each = (x.repeat_interleave(moments.shape[1]) for x in (rate_bpm, trust))
+    return of_windows + rate_distance(moments.flatten(0, 1), at_each, trust_at_each, BREATHING)

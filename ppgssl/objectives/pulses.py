@@ -27,7 +27,7 @@ OFFSET_SHARE = 0.02  # of the mean power: the threshold offset of Elgendi et al.
 POWER_WINDOW_S = 10.0  # the mean power follows slow changes of the amplitude
 REFRACTORY_S = 0.2  # on either side of a crest
 OUTLYING_INTERVAL = 0.5  # share of the median interval; further ones are missed or false beats
-FINE_BAND_HZ, COARSE_BAND_HZ = (0.5, 8.0), (0.5, 3.0)  # beats are looked for in both
+COARSE_BAND_HZ = (0.5, 3.0)  # beats are looked for in it and in the pulse band
 AGREEING_SHARE = 0.05  # rates of the beats in two bands that differ by less than this are trusted
 LOCAL_BAND_HZ, LOCAL_SECONDS = (0.5, 4.0), 5.0  # whose beats tell the rate around a moment
 FILLED_SHARE = 0.5  # of these seconds lies between beats that belong together
@@ -103,7 +103,7 @@ def _segment_rates(
     flat = segments.flatten(0, 1)
     fine, coarse = (
         beat_rate_bpm(find_beats(band_pass(flat, fs_hz, *band), fs_hz), fs_hz)
-        for band in (FINE_BAND_HZ, COARSE_BAND_HZ)
+        for band in (PULSE_BAND_HZ, COARSE_BAND_HZ)
     )
     trust = ((fine - coarse).abs() < AGREEING_SHARE * coarse).float()
     shape = segments.shape[:2]
@@ -233,9 +233,8 @@ def _mean_around_tokens(x: Samples, width: float, token_samples: int) -> Float[T
     """The mean of `width` samples around each token; samples outside the window count as 0."""
     size = _odd(width)
     short = -x.shape[-1] % token_samples
-    return F.avg_pool1d(F.pad(x, (size // 2, size // 2 + short))[:, None], size, token_samples)[
-        :, 0
-    ]
+    padded = F.pad(x, (size // 2, size // 2 + short))
+    return F.avg_pool1d(padded[:, None], size, token_samples)[:, 0]
 
 
 def _without_outliers(series: Float[Tensor, "B M N"]) -> Float[Tensor, "B M N"]:

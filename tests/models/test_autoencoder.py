@@ -29,9 +29,10 @@ def tiny(*overrides: str) -> Config:
 def test_any_length_gives_one_embedding_and_exactly_its_samples_back(samples: int, pooling: str):
     model = build_autoencoder(tiny(f"model.pooling={pooling}")).eval()
 
-    output, segments, moments, embedding = model(torch.randn(2, 1, samples))
+    output, segments, surroundings, embedding = model(torch.randn(2, 1, samples))
 
     assert segments.shape[::2] == (2, 8)
+    moments = model.encoder.moments_of(surroundings)
     assert moments.shape == (2, math.ceil(samples / model.encoder.stride), 8)
     assert embedding.shape == (2, 8)
     assert output.shape == (2, 1, samples)
