@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import nn
 
 from ppgssl.evaluation.features import log_spectrum, neurokit_features, neurokit_is_installed
-from ppgssl.inference.encoder import BATCH_SAMPLES, PpgEncoder
+from ppgssl.inference.encoder import PpgEncoder
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.signal.breathing import respiration_rate_bpm
 from ppgssl.signal.rates import autocorrelation_rate_bpm, beat_rate_bpm, heart_rate_bpm
@@ -22,6 +22,7 @@ from ppgssl.signal.resample import resample
 
 HEART_RATE_LABELS = ("hr_bpm", "pulse_bpm", "device_hr_bpm")
 RESPIRATION_LABELS = ("resp_bpm",)
+CALIBRATION_SAMPLES = 600_000  # of the batch whose statistics are taken
 ESTIMATE_SAMPLES = 1_000_000  # at a time: bounds the memory of filters and spectra
 
 Signals = Float[np.ndarray, "N T"]
@@ -110,7 +111,7 @@ def _calibrate(network: Encoder, samples: Signals) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
             module.momentum = 1.0  # the batch's own statistics, nothing of those before
-    num_windows = max(1, min(len(samples), BATCH_SAMPLES // samples.shape[1]))
+    num_windows = max(1, min(len(samples), CALIBRATION_SAMPLES // samples.shape[1]))
     evenly = np.linspace(0, len(samples) - 1, num_windows).round().astype(int)
     batch = torch.from_numpy(samples[evenly]).to(next(network.parameters()).device)
     network.train()

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppgssl.errors import WindowError
+from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
@@ -28,7 +29,8 @@ DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
 
 SHORTEST_WINDOW_S = 2.0  # at least one heartbeat, even at 30 bpm
 LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
-BATCH_SAMPLES = 600_000  # eight ten-minute windows: bounds the memory of one forward pass
+# of one forward pass, by device: few enough for a CPU's caches, many enough to fill a GPU
+PASS_SAMPLES = {"cpu": 80_000, "cuda": 600_000}
 
 Signals = Float[np.ndarray, "N T"]
 
@@ -74,12 +76,14 @@ class PpgEncoder:
         self.info = info
         self.device = device
         self._encoder = encoder.to(device).eval()
+        self._fused = FusedEncoder(self._encoder) if can_fuse(device) else None
 
     @property
     def num_bytes(self) -> int:
         """Memory of the weights."""
         tensors = (*self._encoder.parameters(), *self._encoder.buffers())
-        return sum(tensor.nbytes for tensor in tensors)
+        copies = 2 if self._fused else 1
+        return copies * sum(tensor.nbytes for tensor in tensors)
 
     def find_fault(self, window: Float[np.ndarray, " T"], fs_hz: float | None = None) -> str | None:
         """Why a window cannot be embedded, with what was expected; None where it can."""
@@ -152,7 +156,8 @@ class PpgEncoder:
 
     def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
         """How many windows of so many samples are best computed together."""
-        return max(1, BATCH_SAMPLES // max(1, self.cost(num_samples, fs_hz)))
+        most = PASS_SAMPLES[self.device.type]
+        return max(1, most // max(1, self.cost(num_samples, fs_hz)))
 
     def row_starts_s(
         self, num_samples: int, fs_hz: float | None, granularity: Granularity
@@ -182,10 +187,10 @@ class PpgEncoder:
     def _forward(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
         owned = np.require(samples, np.float32, ["A", "C", "W"])  # torch warns of read-only memory
         batch: Tensor = standardise(torch.from_numpy(owned).to(self.device))[:, None]
+        segments = (self._fused or self._encoder).segments(batch)
         if granularity == Granularity.WINDOW:
-            rows = self._encoder(batch)[:, None]
+            rows = self._encoder.embedding_of(segments, batch.shape[-1])[:, None]
         else:
-            segments = self._encoder.segments(batch)
             # each as the only segment of a window that is no longer than a segment
             rows = self._encoder.embedding_of(segments.flatten(0, 1)[:, None], 1)
             rows = rows.unflatten(0, segments.shape[:2])

@@ -49,10 +49,14 @@ class RateChoice(nn.Module):
 
     def forward(self, log_power: Float[Tensor, "B F N"]) -> Float[Tensor, "B O N"]:
         """Each candidate's chance, the mean rate on a scale of -1 to 1, and the entropy."""
-        chances = self.score(log_power).softmax(dim=1)
-        mean = (chances * self.positions).sum(dim=1, keepdim=True)
-        entropy = -(chances * (chances + CHANCE_FLOOR).log()).sum(dim=1, keepdim=True)
-        return torch.cat([GAIN * chances, GAIN * mean, entropy], dim=1)
+        return self.describe(self.score(log_power).transpose(1, 2)).transpose(1, 2)
+
+    def describe(self, scores: Float[Tensor, "B N R"]) -> Float[Tensor, "B N O"]:
+        """The same of candidates that have their scores."""
+        chances = scores.softmax(dim=-1)
+        mean = chances @ self.positions
+        entropy = -(chances * (chances + CHANCE_FLOOR).log()).sum(dim=-1, keepdim=True)
+        return torch.cat([GAIN * chances, GAIN * mean, entropy], dim=-1)
 
 
 def harmonic_comb(

@@ -78,14 +78,20 @@ class SpectralPath(nn.Module):
 
     def forward(self, windows: Float[Tensor, "B C T"]) -> Float[Tensor, "B D N"]:
         """One vector per token, N = ceil(T / stride)."""
-        num_samples = windows.shape[-1]
-        whole = divide_up(num_samples, self.stride) * self.stride
-        padded = F.pad(windows, (0, whole - num_samples))
-        pulse = self.pulse(F.avg_pool1d(padded, self.pool))
-        breathing = self.breathing(self.slow_series(padded))
+        pulse_series, slow_series = self.series(windows)
+        pulse, breathing = self.pulse(pulse_series), self.breathing(slow_series)
         mixed = self.mix(torch.cat([pulse, breathing], dim=1))
         rates = (self.pulse_rate(pulse), self.breathing_rate(breathing))
         return self.join(torch.cat([mixed, *rates], dim=1))
+
+    def series(
+        self, windows: Float[Tensor, "B C T"]
+    ) -> tuple[Float[Tensor, "B C L"], Float[Tensor, "B 4*C N"]]:
+        """What the spectra are taken of: the pulse at a lower rate, and what breathing moves."""
+        num_samples = windows.shape[-1]
+        whole = divide_up(num_samples, self.stride) * self.stride
+        padded = F.pad(windows, (0, whole - num_samples))
+        return F.avg_pool1d(padded, self.pool), self.slow_series(padded)
 
     def slow_series(self, padded: Float[Tensor, "B C T"]) -> Float[Tensor, "B 4*C N"]:
         """What breathing moves: baseline, amplitude, crests and troughs around each token.
@@ -130,13 +136,21 @@ class Spectrum(nn.Module):
 
     def forward(self, series: Float[Tensor, "B C L"]) -> Float[Tensor, "B F N"]:
         """The channels' spectra one after the other; L is N times `step`."""
-        centre, half = self.step // 2, self.taps // 2
-        padded = F.pad(series, (half - centre, half + centre - self.step + 1))
+        padded = self.pad(series)
         waves = F.conv1d(padded.flatten(0, 1)[:, None], self.sines, stride=self.step)
-        cosine, sine = waves.float().chunk(2, dim=1)
-        power = (cosine.square() + sine.square() + POWER_FLOOR).log()
-        standard = (power - MEAN_LOG_POWER) / SPREAD_LOG_POWER
-        return standard.unflatten(0, series.shape[:2]).flatten(1, 2)
+        power = log_power(*waves.float().chunk(2, dim=1))
+        return power.unflatten(0, series.shape[:2]).flatten(1, 2)
+
+    def pad(self, series: Float[Tensor, "B C L"]) -> Float[Tensor, "B C L2"]:
+        """Zeros at both ends, so that every `step` samples have a whole window around them."""
+        centre, half = self.step // 2, self.taps // 2
+        return F.pad(series, (half - centre, half + centre - self.step + 1))
+
+
+def log_power(cosine: Float[Tensor, "*A"], sine: Float[Tensor, "*A"]) -> Float[Tensor, "*A"]:
+    """The log power of both parts of waves, standardised."""
+    power = (cosine.square() + sine.square() + POWER_FLOOR).log()
+    return (power - MEAN_LOG_POWER) / SPREAD_LOG_POWER
 
 
 def hann_sines(

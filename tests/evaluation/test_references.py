@@ -96,7 +96,7 @@ def test_an_uncalibrated_embedding_does_not_depend_on_the_other_windows(encoder)
 
 
 def test_calibration_takes_the_statistics_of_evenly_drawn_windows(encoder, monkeypatch):
-    monkeypatch.setattr(references, "BATCH_SAMPLES", 3 * 1250)
+    monkeypatch.setattr(references, "CALIBRATION_SAMPLES", 3 * 1250)
     network = Encoder(encoder.info.architecture, encoder.info.segment_tokens, encoder.info.fs_hz)
     windows = pulses(7)
 
