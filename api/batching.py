@@ -189,7 +189,7 @@ class Batcher:
 
     def _gather(self) -> list[tuple[_Request, Group]]:
         kind = self._requests[0].next_kind
-        room = kind.encoder.windows_per_pass(kind.num_samples, kind.fs_hz)
+        room = kind.encoder.windows_at_once(kind.num_samples, kind.fs_hz)
         batch: list[tuple[_Request, Group]] = []
         for request in self._requests:
             group = request.take(kind, room)

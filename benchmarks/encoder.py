@@ -1,7 +1,7 @@
 """The encoder alone: how much of the machine's matrix rate its forward pass reaches.
 
-Side by side: PyTorch as the layers are written (eager), the path that ppgssl uses, and other runtimes
-where they are installed. All have to give the same embeddings first.
+Side by side: PyTorch as the layers are written (eager), the path that ppgssl uses, and other
+runtimes where they are installed. All have to give the same embeddings first.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import GEMM_SIZE, Figure, in_turn, seconds
 from benchmarks.windows import FS_HZ, LONG, SHORT, windows
-from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER, PpgEncoder, load_encoder
+from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER, load_encoder
 from ppgssl.inference.export import export_onnx
 from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise

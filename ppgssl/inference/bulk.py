@@ -159,7 +159,7 @@ def _load(
 def _batches(windows: Iterable[RawWindow], encoder: PpgEncoder) -> Iterator[list[RawWindow]]:
     """Consecutive windows of one length and rate, as many as a forward pass holds."""
     for (samples, fs_hz), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
-        most = encoder.windows_per_pass(samples, fs_hz)
+        most = encoder.windows_at_once(samples, fs_hz)
         batch: list[RawWindow] = []
         for window in alike:
             batch.append(window)

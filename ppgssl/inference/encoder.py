@@ -9,6 +9,7 @@ Axes used in this file:
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from torch import Tensor
 from ppgssl.errors import WindowError
 from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
+from ppgssl.inference.lanes import lanes
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
+from ppgssl.models.pooling import divide_up
 from ppgssl.signal.quality import find_fault, signal_quality
 from ppgssl.signal.resample import resample, resampled_length
 
@@ -29,8 +32,9 @@ DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
 
 SHORTEST_WINDOW_S = 2.0  # at least one heartbeat, even at 30 bpm
 LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
-# of one forward pass, by device: few enough for a CPU's caches, many enough to fill a GPU
+# of one forward pass, by device: few enough for a core's caches, many enough to fill a GPU
 PASS_SAMPLES = {"cpu": 80_000, "cuda": 600_000}
+ONE_CORE_SAMPLES = 10_000  # a lone pass of fewer is sooner done by one core than shared
 
 Signals = Float[np.ndarray, "N T"]
 
@@ -140,24 +144,19 @@ class PpgEncoder:
         """Embed windows in which `find_fault` found nothing; it is not asked again."""
         own_hz = self.info.fs_hz
         samples = resample(windows.astype(np.float32, copy=False), fs_hz or own_hz, own_hz)
-        per_batch = self.windows_per_pass(samples.shape[-1])
-        embeddings = [
-            self._forward(samples[start : start + per_batch], granularity)
-            for start in range(0, len(samples), per_batch)
-        ]
+        passes = self._passes(samples, granularity) or [self._none(samples, granularity)]
         return Rows(
-            np.concatenate(embeddings) if embeddings else self._none(samples, granularity),
-            self._quality(samples, granularity),
+            np.concatenate([rows.embedding for rows in passes]),
+            np.concatenate([rows.quality for rows in passes]),
         )
 
     def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
         """What a window costs: its samples at the encoder's rate."""
         return resampled_length(num_samples, fs_hz or self.info.fs_hz, self.info.fs_hz)
 
-    def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
-        """How many windows of so many samples are best computed together."""
-        most = PASS_SAMPLES[self.device.type]
-        return max(1, most // max(1, self.cost(num_samples, fs_hz)))
+    def windows_at_once(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """How many windows of so many samples are best given together."""
+        return self._num_lanes * self._most_per_pass(self.cost(num_samples, fs_hz))
 
     def row_starts_s(
         self, num_samples: int, fs_hz: float | None, granularity: Granularity
@@ -183,6 +182,28 @@ class PpgEncoder:
             return None
         return self.info.segment_tokens * self._encoder.stride
 
+    @property
+    def _num_lanes(self) -> int:
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
+
+    def _most_per_pass(self, num_samples: int) -> int:
+        return max(1, PASS_SAMPLES[self.device.type] // max(1, num_samples))
+
+    def _passes(self, samples: Signals, granularity: Granularity) -> list[Rows]:
+        """Rows pass by pass: side by side where there are several, on all cores if not."""
+        num_lanes = self._num_lanes
+        evenly = divide_up(len(samples), num_lanes)
+        size = max(1, min(evenly, self._most_per_pass(samples.shape[-1])))
+        passes = [samples[start : start + size] for start in range(0, len(samples), size)]
+        embed = partial(self._pass, granularity=granularity)
+        is_alone = len(passes) == 1 and samples.size > ONE_CORE_SAMPLES
+        if num_lanes == 1 or is_alone:
+            return [embed(one) for one in passes]
+        return list(lanes().map(embed, passes))
+
+    def _pass(self, samples: Signals, granularity: Granularity) -> Rows:
+        return Rows(self._forward(samples, granularity), self._quality(samples, granularity))
+
     @torch.inference_mode()
     def _forward(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
         owned = np.require(samples, np.float32, ["A", "C", "W"])  # torch warns of read-only memory
@@ -206,9 +227,11 @@ class PpgEncoder:
         pieces = [signal_quality(piece, own_hz) for piece in (whole, rest) if all(piece.shape[1:])]
         return np.concatenate([np.empty((num_windows, 0), np.float32), *pieces], axis=1)
 
-    def _none(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
+    def _none(self, samples: Signals, granularity: Granularity) -> Rows:
+        """No windows have rows of some number all the same."""
         num_rows = len(self.row_starts_s(samples.shape[-1], None, granularity))
-        return np.empty((0, num_rows, self.info.embedding_dim), dtype=np.float32)
+        shape = (0, num_rows, self.info.embedding_dim)
+        return Rows(np.empty(shape, np.float32), np.empty(shape[:2], np.float32))
 
 
 def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:

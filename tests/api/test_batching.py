@@ -28,7 +28,7 @@ class GatedEncoder:
     def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
         return num_samples
 
-    def windows_per_pass(self, num_samples: int, fs_hz: float | None = None) -> int:
+    def windows_at_once(self, num_samples: int, fs_hz: float | None = None) -> int:
         return max(1, 100 // num_samples)
 
     def embed_sound(self, windows: np.ndarray, fs_hz: float | None, granularity: str) -> Rows:
