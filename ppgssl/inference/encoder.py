@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ppgssl.errors import WindowError
 from ppgssl.inference.granularity import Granularity
+from ppgssl.inference.settings import SHORTEST_WINDOW_S
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.signal.quality import find_fault, signal_quality
@@ -26,7 +27,6 @@ from ppgssl.signal.resample import resample, resampled_length
 DEFAULT_ENCODER = "default"
 DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
 
-SHORTEST_WINDOW_S = 2.0  # at least one heartbeat, even at 30 bpm
 LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 BATCH_SAMPLES = 600_000  # eight ten-minute windows: bounds the memory of one forward pass
 
