@@ -253,5 +253,7 @@ def test_a_folder_without_any_usable_recording_is_refused_with_reasons(tmp_path)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("nothing")
 
-    with pytest.raises(RecordingError, match=r"no recordings in notes; .*a\.txt: no table of numbers"):
+    with pytest.raises(
+        RecordingError, match=r"no recordings in notes; .*a\.txt: no table of numbers"
+    ):
         check_units(tmp_path / "notes", EmbeddingSettings(), own_fs_hz=125.0)
