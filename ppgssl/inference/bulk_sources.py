@@ -16,7 +16,7 @@ from ppgssl.data.dataset import Dataset, is_dataset, open_dataset
 from ppgssl.data.recordings import Recording, RecordingRef, check_recordings, find_recordings
 from ppgssl.data.schema import SPLITS
 from ppgssl.data.windows import Windows
-from ppgssl.inference.settings import EmbeddingSettings
+from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
 from ppgssl.signal.quality import fill_gaps
 
 UNIT_SAMPLES = 8_000_000
@@ -121,7 +121,8 @@ def check_units(folder: Path, settings: EmbeddingSettings, *, own_fs_hz: float) 
 def recording_units(refs: Sequence[RecordingRef], window_s: float) -> list[Unit]:
     """A unit per recording, cut into windows side by side; what is left at its end is shorter.
 
-    A row of a two-dimensional array is a window as it stands.
+    Less than can be embedded is left out, unless it is all there is. A row of a two-dimensional
+    array is a window as it stands.
     """
     return [
         Unit(
@@ -165,12 +166,10 @@ def cut(recording: Recording, window_s: float) -> Iterator[RawWindow]:
     samples = fill_gaps(recording.signal, recording.fs_hz)
     per_window = round(window_s * recording.fs_hz)
     for start in range(0, len(samples), per_window):
-        yield RawWindow(
-            recording.recording_id,
-            start / recording.fs_hz,
-            recording.fs_hz,
-            samples[start : start + per_window],
-        )
+        piece = samples[start : start + per_window]
+        if start == 0 or len(piece) >= SHORTEST_WINDOW_S * recording.fs_hz:
+            start_s = start / recording.fs_hz
+            yield RawWindow(recording.recording_id, start_s, recording.fs_hz, piece)
 
 
 def _identity_of(rows: pa.Table, split: str, first: int) -> str:

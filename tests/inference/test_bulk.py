@@ -214,7 +214,7 @@ def test_rows_are_in_the_windows_order_though_batches_are_not(encoder, tmp_path)
     folder = tmp_path / "recordings"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for number, seconds in enumerate((25, 8, 31)):  # ends of different lengths
+    for number, seconds in enumerate((25, 8, 31, 1)):  # ends of different lengths
         np.save(folder / f"r{number}.npy", rng.normal(size=125 * seconds).astype(np.float32))
     units = recording_units(find_recordings([folder], fs_hz=125.0).refs, 10.0)
 
@@ -225,13 +225,15 @@ def test_rows_are_in_the_windows_order_though_batches_are_not(encoder, tmp_path)
     assert places == [
         *(("r0", 0.0), ("r0", 10.0), ("r0", 20.0)),
         ("r1", 0.0),
-        *(("r2", 0.0), ("r2", 10.0), ("r2", 20.0), ("r2", 30.0)),
+        *(("r2", 0.0), ("r2", 10.0), ("r2", 20.0)),  # the second left over cannot be embedded
+        ("r3", 0.0),
     ]
     last = np.load(folder / "r0.npy")[None, 2500:]
     np.testing.assert_allclose(
         rows[2]["embedding"], encoder.embed(last).embedding[0], rtol=1e-4, atol=1e-5
     )
-    assert [row["fault"] is None for row in rows] == [True] * 7 + [False]  # one second is too short
+    assert [row["fault"] is None for row in rows] == [True] * 7 + [False]
+    assert rows[7]["fault"].startswith("too short")
 
 
 def test_settings_of_recordings_are_refused_for_a_dataset(tmp_path):
