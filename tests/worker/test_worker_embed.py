@@ -1,5 +1,6 @@
 """The kind `embed`: real bulk embedding by a tiny encoder in the real worker."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ from labelled_pulses import SUBJECTS, WINDOWS_EACH, make_labelled_pulses
 from worker_bench import Bench
 
 from ppgssl.data.dataset import open_dataset
+from ppgssl.errors import CheckpointWriteError
 from ppgssl.inference.bulk import BulkProgress
-from worker.embed import Pace
+from ppgssl.jobs.records import JobError
+from ppgssl.training.progress import Silent
+from worker.embed import Pace, run
+from worker.order import Order
 from worker.reporter import Stage
 
 
@@ -167,8 +172,8 @@ def test_a_worker_that_is_told_to_stop_hands_the_job_on_with_its_parts(ready: Be
     assert len(embeddings(ready, job_id)) == summary(ready, job_id)["files"][0]["size"]
 
 
-class Stages:
-    """Keeps what it is told."""
+class Stages(Silent):
+    """Keeps the stages that it is told."""
 
     def __init__(self) -> None:
         self.told: list[Stage] = []
@@ -177,10 +182,49 @@ class Stages:
         self.told.append(stage)
 
 
+def order_in(bench: Bench) -> Order:
+    """What the worker would order, outside of any claim."""
+    out = bench.settings.artifact_root / "claim"
+    out.mkdir()
+    return Order(
+        job_id="job_1",
+        attempt=1,
+        runner="worker.embed:run",
+        config={"encoder": {"sha256": "kept"}},
+        dataset="clinic",
+        data_root=str(bench.settings.data_root),
+        encoders=str(bench.settings.kept_encoders),
+        out=str(out),
+        resume_from=None,
+        device="cpu",
+        parent_pid=0,
+    )
+
+
+def test_a_full_disk_is_told_so_that_another_attempt_is_made(
+    ready: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    order = order_in(ready)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ppgssl.inference.bulk_parts.Parts.join", refuse)
+    with pytest.raises(CheckpointWriteError, match="No space left on device; what was finished"):
+        run(order, Stages(), lambda: False)
+    left = {path.name for path in Path(order.out).iterdir()}
+    monkeypatch.undo()
+
+    assert JobError(CheckpointWriteError.code, "").is_retryable
+    assert left == {".parts"}
+    assert run(order, Stages(), lambda: False) == "completed"
+    assert {path.name for path in Path(order.out).iterdir()} == {"embeddings"}
+
+
 def test_the_pace_is_that_of_this_run_alone():
     clock = iter([100.0, 110.0])
     reporter = Stages()
-    pace = Pace(reporter, lambda: next(clock))  # pyright: ignore[reportArgumentType]
+    pace = Pace(reporter, lambda: next(clock))
 
     pace.tell(BulkProgress(units=5, of_units=10, windows=500, fraction=0.5))
     pace.tell(BulkProgress(units=7, of_units=10, windows=700, fraction=0.75))
