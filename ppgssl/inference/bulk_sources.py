@@ -40,7 +40,7 @@ class Unit:
     Attributes:
         name: For people.
         identity: Changes where another result has to be expected.
-        size: About how much work it is, beside the other units.
+        size: Bytes, or about as many: how much work it is beside the other units.
         load: Reads its windows.
     """
 
@@ -144,7 +144,8 @@ def dataset_units(dataset: Dataset) -> list[Unit]:
             rows = places.slice(first, size)
             load = partial(_read, windows, rows, dataset.fs_hz, size, number)
             identity = _identity_of(rows, split, first)
-            units.append(Unit(f"{split} {first}", identity, len(rows), load))
+            size_bytes = np.dtype(np.float32).itemsize * len(rows) * dataset.window_samples
+            units.append(Unit(f"{split} {first}", identity, size_bytes, load))
     return units
 
 
