@@ -23,6 +23,7 @@ from api.routes import (
     dashboard,
     datasets,
     docs,
+    embedded,
     embeddings,
     events,
     health,
@@ -120,7 +121,7 @@ def _v1() -> APIRouter:
     takes_key = [Security(HTTPBearer(auto_error=False))]
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
     for group in (
-        *(jobs, losses, events, logs, checkpoints, reports),
+        *(jobs, losses, events, logs, checkpoints, reports, embedded),
         *(embeddings, models, datasets, presets, webhooks),
     ):
         v1.include_router(group.router)
