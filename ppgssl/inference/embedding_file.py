@@ -29,6 +29,8 @@ ENCODER_KEY = b"ppgssl.encoder_sha256"
 DESCRIPTION = ("recording_id", "start_s", "quality")
 """What is told of a window; `fault` need not be there."""
 
+BATCH_ROWS = 8192
+READ_BYTES = 2**20
 FOOTER_END = 8  # bytes: the footer's length and Parquet's magic
 
 
@@ -130,7 +132,7 @@ class EmbeddingFile:
     def blocks(self, size: int) -> Iterator[Block]:
         """All rows that have an embedding, in order, from up to `size` rows at a time."""
         first = 0
-        with pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             for batch in file.iter_batches(size, columns=["recording_id", "embedding"]):
                 is_sound = batch.column("embedding").is_valid()
                 rows = first + np.flatnonzero(is_sound.to_numpy(zero_copy_only=False))
@@ -145,20 +147,27 @@ class EmbeddingFile:
     def take(self, rows: Int[np.ndarray, " R"], columns: Sequence[str]) -> pa.Table:
         """Some columns of some rows, in the order asked for; other row groups are not read."""
         wanted = np.unique(rows)
-        with pq.ParquetFile(self.path) as file:
+        with self._opened() as file:
             sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
             starts = np.cumsum([0, *sizes])
             group_of = np.searchsorted(starts, wanted, side="right") - 1
             pieces = [file.read_row_groups([], columns=list(columns))]
             for group in np.unique(group_of).tolist():
-                inside = wanted[group_of == group] - starts[group]
-                pieces.append(file.read_row_group(group, columns=list(columns)).take(inside))
+                first = starts[group]
+                for batch in file.iter_batches(BATCH_ROWS, [group], list(columns)):
+                    inside = wanted[(first <= wanted) & (wanted < first + len(batch))]
+                    pieces.append(pa.Table.from_batches([batch.take(pa.array(inside - first))]))
+                    first += len(batch)
         return pa.concat_tables(pieces).take(np.searchsorted(wanted, rows))
 
     def vectors(self, table: pa.Table) -> Float[np.ndarray, "N D"]:
         """The embeddings of rows of this file that all have one."""
         lists: Any = table["embedding"].combine_chunks()
         return lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, self.width)
+
+    def _opened(self) -> pq.ParquetFile:
+        """Read in small pieces: unless told so, PyArrow keeps every row group that it has read."""
+        return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=READ_BYTES)
 
     def fingerprint(self) -> str:
         """Changes with the file: a digest of its footer, where all sizes and extremes are."""
