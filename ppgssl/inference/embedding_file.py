@@ -95,21 +95,11 @@ class EmbeddingFile:
             ) from error
         except (pa.ArrowException, OSError) as error:
             raise EmbeddingsError(f"{path} is no Parquet file: {error}") from error
-        kinds = {field.name: field.type for field in schema}
-        kind = kinds.get("embedding")
-        if kind is None or not kinds.keys() >= set(DESCRIPTION):
-            raise EmbeddingsError(
-                f"{path}: expected the columns {', '.join(DESCRIPTION)} and embedding, as "
-                f"`ppgssl embed` writes them, got {', '.join(kinds)}"
-            )
-        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type):
-            raise EmbeddingsError(
-                f"{path}: expected embeddings as lists of numbers of one length, got {kind}"
-            )
+        width = _width(path, {field.name: field.type for field in schema})
         if not num_rows:
             raise EmbeddingsError(f"{path} has no rows, so there is nothing to search")
         whose = (schema.metadata or {}).get(ENCODER_KEY)
-        return cls(path, num_rows, kind.list_size, whose.decode() if whose else None)
+        return cls(path, num_rows, width, whose.decode() if whose else None)
 
     def check_comparable(self, other: "EmbeddingFile") -> None:
         """Refuse embeddings whose distances to these would mean nothing.
@@ -156,7 +146,9 @@ class EmbeddingFile:
                 first = starts[group]
                 for batch in file.iter_batches(BATCH_ROWS, [group], list(columns)):
                     inside = wanted[(first <= wanted) & (wanted < first + len(batch))]
-                    pieces.append(pa.Table.from_batches([batch.take(pa.array(inside - first))]))
+                    pieces.append(
+                        pa.Table.from_batches([batch.take(pa.array(inside - first, pa.int64()))])
+                    )
                     first += len(batch)
         return pa.concat_tables(pieces).take(np.searchsorted(wanted, rows))
 
@@ -176,6 +168,20 @@ class EmbeddingFile:
             length = int.from_bytes(file.read(4), "little")
             file.seek(-FOOTER_END - length, SEEK_END)
             return hashlib.sha256(file.read()).hexdigest()
+
+
+def _width(path: Path, columns: dict[str, pa.DataType]) -> int:
+    if not columns.keys() >= {*DESCRIPTION, "embedding"}:
+        raise EmbeddingsError(
+            f"{path}: expected the columns {', '.join(DESCRIPTION)} and embedding, as "
+            f"`ppgssl embed` writes them, got {', '.join(columns)}"
+        )
+    kind: Any = columns["embedding"]
+    if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type):
+        raise EmbeddingsError(
+            f"{path}: expected embeddings as lists of numbers of one length, got {kind}"
+        )
+    return kind.list_size
 
 
 def holds_embeddings(path: Path) -> bool:
