@@ -18,6 +18,7 @@ import pyarrow as pa
 from ppgssl.errors import RecordingError
 from ppgssl.inference.bulk_parts import Parts
 from ppgssl.inference.bulk_sources import RawWindow, Unit
+from ppgssl.inference.embedding_file import embeddings_schema
 from ppgssl.inference.encoder import PpgEncoder
 from ppgssl.inference.granularity import Granularity
 
@@ -90,7 +91,7 @@ def embed_units(
         RecordingError: No recording could be read.
         StoppedError: It was asked to stop.
     """
-    schema = embeddings_schema(encoder.info.embedding_dim)
+    schema = embeddings_schema(encoder.info.embedding_dim, encoder.info.sha256)
     parts = Parts.open(work, schema, _plan(units, encoder, granularity))
     resumed = parts.windows
     while parts.next_unit < len(units):
@@ -103,19 +104,6 @@ def embed_units(
         raise RecordingError(f"no recording could be read; {recording_id}: {reason}")
     rows, refused = parts.join(out)
     return BulkResult(parts.windows, rows, refused, resumed, parts.unreadable)
-
-
-def embeddings_schema(embedding_dim: int) -> pa.Schema:
-    """The columns of a Parquet file of embeddings."""
-    return pa.schema(
-        [
-            pa.field("recording_id", pa.string()),
-            pa.field("start_s", pa.float64()),
-            pa.field("embedding", pa.list_(pa.float32(), embedding_dim)),
-            pa.field("quality", pa.float32()),
-            pa.field("fault", pa.string()),
-        ]
-    )
 
 
 def _plan(units: Sequence[Unit], encoder: PpgEncoder, granularity: Granularity) -> dict[str, str]:
