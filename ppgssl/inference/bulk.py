@@ -6,21 +6,27 @@ that a run that was interrupted continues where it was.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
 from ppgssl.errors import RecordingError
 from ppgssl.inference.bulk_parts import Parts
 from ppgssl.inference.bulk_sources import RawWindow, Unit
 from ppgssl.inference.embedding_file import embeddings_schema
-from ppgssl.inference.encoder import PpgEncoder
+from ppgssl.inference.encoder import PpgEncoder, Rows
 from ppgssl.inference.granularity import Granularity
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 PLACE = "place"  # of a row's window in its part; a column while the part is put in order
 
@@ -85,7 +91,7 @@ def embed_units(
             granularity left there is taken over. Remove it once `out` is where it belongs.
         granularity: A row per window, or per segment of it.
         on_progress: Called at the start, after each batch and after each part.
-        should_stop: Asked before each batch.
+        should_stop: Asked after each batch.
 
     Raises:
         RecordingError: No recording could be read.
@@ -159,15 +165,17 @@ class _Part:
         Raises:
             StoppedError: It was asked to stop.
         """
-        tables = [schema.empty_table().append_column(PLACE, pa.array([], pa.int64()))]
+        with_place = schema.append(pa.field(PLACE, pa.int64()))
+        tables = [with_place.empty_table()]
         self._tell()
-        for batch in _batches(self._placed(), encoder):
+        batches = (_check(batch, encoder) for batch in _batches(self._placed(), encoder))
+        for batch, rows in _one_ahead(batches, lambda b: b.embed(encoder, granularity)):
+            tables += batch.tables(rows, with_place)
+            self.windows += batch.num_windows
+            self._done += batch.size
+            self._tell()
             if should_stop():
                 raise StoppedError
-            tables += _embed(batch, encoder, granularity, schema)
-            self.windows += len(batch)
-            self._done += sum(placed.size for placed in batch)
-            self._tell()
         self._tell()
         return pa.concat_tables(tables).sort_by(PLACE).drop_columns(PLACE)  # a stable sort
 
@@ -213,45 +221,89 @@ def _batches(windows: Iterable[_Placed], encoder: PpgEncoder) -> Iterator[list[_
     yield from waiting.values()
 
 
-def _embed(
-    batch: Sequence[_Placed], encoder: PpgEncoder, granularity: Granularity, schema: pa.Schema
-) -> list[pa.Table]:
-    """The rows of a batch with their windows' places: of sound windows, and of refused ones."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A batch of windows of one length and rate: those that are sound, and those refused."""
+
+    sound: Sequence[_Placed]
+    refused: Sequence[tuple[_Placed, str]]
+
+    @property
+    def num_windows(self) -> int:
+        """Refused ones counted."""
+        return len(self.sound) + len(self.refused)
+
+    @property
+    def size(self) -> float:
+        """Of all its windows."""
+        return sum(placed.size for placed in self.sound) + sum(p.size for p, _ in self.refused)
+
+    def embed(self, encoder: PpgEncoder, granularity: Granularity) -> "_Computed | None":
+        """What the encoder makes of the sound windows, where there are any."""
+        if not self.sound:
+            return None
+        samples = np.stack([placed.window.samples for placed in self.sound])
+        fs_hz = self.sound[0].window.fs_hz
+        rows = encoder.embed_sound(samples, fs_hz, granularity)
+        return _Computed(rows, encoder.row_starts_s(samples.shape[-1], fs_hz, granularity))
+
+    def tables(self, computed: "_Computed | None", schema: pa.Schema) -> Iterator[pa.Table]:
+        """The rows with their windows' places."""
+        refused = [
+            {
+                "recording_id": placed.window.recording_id,
+                "start_s": placed.window.start_s,
+                "fault": fault,
+                PLACE: placed.place,
+            }
+            for placed, fault in self.refused
+        ]
+        yield pa.Table.from_pylist(refused, schema=schema)
+        if computed is not None:
+            yield computed.table(self.sound, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """Rows of sound windows, and where in a window they begin, seconds."""
+
+    rows: Rows
+    starts_s: Float[np.ndarray, " R"]
+
+    def table(self, windows: Sequence[_Placed], schema: pa.Schema) -> pa.Table:
+        """A line for each row of each window."""
+        per_window = len(self.starts_s)
+        ids = np.repeat([placed.window.recording_id for placed in windows], per_window)
+        windows_s = np.array([placed.window.start_s for placed in windows])[:, None]
+        embedding, quality = self.rows.embedding, self.rows.quality
+        columns = [
+            pa.array(ids.tolist()),
+            pa.array((windows_s + self.starts_s).reshape(-1)),
+            pa.FixedSizeListArray.from_arrays(pa.array(embedding.reshape(-1)), embedding.shape[-1]),
+            pa.array(quality.reshape(-1)),
+            pa.nulls(quality.size, pa.string()),
+            pa.array(np.repeat([placed.place for placed in windows], per_window)),
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _check(batch: Sequence[_Placed], encoder: PpgEncoder) -> _Checked:
     faults = [encoder.find_fault(placed.window.samples, placed.window.fs_hz) for placed in batch]
-    sound = [placed for placed, fault in zip(batch, faults, strict=True) if fault is None]
-    refused = [
-        {
-            "recording_id": placed.window.recording_id,
-            "start_s": placed.window.start_s,
-            "fault": fault,
-            PLACE: placed.place,
-        }
-        for placed, fault in zip(batch, faults, strict=True)
-        if fault is not None
-    ]
-    with_place = schema.append(pa.field(PLACE, pa.int64()))
-    tables = [pa.Table.from_pylist(refused, schema=with_place)]
-    if sound:
-        tables.append(_sound_rows(sound, encoder, granularity, with_place))
-    return tables
+    checked = list(zip(batch, faults, strict=True))
+    return _Checked(
+        [placed for placed, fault in checked if fault is None],
+        [(placed, fault) for placed, fault in checked if fault is not None],
+    )
 
 
-def _sound_rows(
-    batch: Sequence[_Placed], encoder: PpgEncoder, granularity: Granularity, schema: pa.Schema
-) -> pa.Table:
-    samples = np.stack([placed.window.samples for placed in batch])
-    fs_hz = batch[0].window.fs_hz
-    rows = encoder.embed_sound(samples, fs_hz, granularity)
-    starts_s = encoder.row_starts_s(samples.shape[-1], fs_hz, granularity)
-    ids = np.repeat([placed.window.recording_id for placed in batch], len(starts_s))
-    windows_s = np.array([placed.window.start_s for placed in batch])[:, None]
-    vectors = pa.array(rows.embedding.reshape(-1))
-    columns = [
-        pa.array(ids.tolist()),
-        pa.array((windows_s + starts_s).reshape(-1)),
-        pa.FixedSizeListArray.from_arrays(vectors, encoder.info.embedding_dim),
-        pa.array(rows.quality.reshape(-1)),
-        pa.nulls(rows.quality.size, pa.string()),
-        pa.array(np.repeat([placed.place for placed in batch], len(starts_s))),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+def _one_ahead(items: Iterable[Item], work: Callable[[Item], Made]) -> Iterator[tuple[Item, Made]]:
+    """Each item and what `work` makes of it, while the next one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="embedding") as worker:
+        waiting: deque[tuple[Item, Future[Made]]] = deque()
+        for item in items:
+            waiting.append((item, worker.submit(work, item)))
+            if len(waiting) > 1:
+                done, made = waiting.popleft()
+                yield done, made.result()
+        for done, made in waiting:
+            yield done, made.result()
