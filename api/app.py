@@ -100,8 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     install_problem_handlers(app)
-    app.include_router(health.router)
     app.include_router(_v1())
+    app.include_router(health.router)
     app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount("/static", dashboard.STATIC_FILES)
@@ -120,8 +120,9 @@ def _v1() -> APIRouter:
     takes_key = [Security(HTTPBearer(auto_error=False))]
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
     for group in (
+        embeddings,  # asked for most often, and routes are tried in this order
         *(jobs, losses, events, logs, checkpoints, reports),
-        *(embeddings, models, datasets, presets, webhooks),
+        *(models, datasets, presets, webhooks),
     ):
         v1.include_router(group.router)
     return v1

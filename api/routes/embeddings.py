@@ -99,14 +99,19 @@ async def create_embeddings(
                 fs_hz, granularity = asked.fs_hz or fs_hz, asked.granularity or granularity
                 as_base64 = asked.encoding_format == "base64"
                 given: Windows = await embedder.aside(windows_of_input, asked.input)
+            elif body_type == RAW:
+                given = read_raw(body, windows)  # a view
             else:
-                given = await embedder.aside(read_binary, body, body_type, windows)
+                given = await embedder.aside(read_file, body, body_type)
             answer = await unless_left(request, embedder.embed(model, given, fs_hz, granularity))
         except ClientDisconnect:
             return Response(status_code=CLIENT_LEFT)
-        refuse_if_all_faulty(answer)
-        return await embedder.aside(
-            write, answer, answer_type, model, as_base64=as_base64, with_quality=quality
+        return await embedder.wherever_sooner(
+            answer.given,
+            respond,
+            *(answer, answer_type, model),
+            as_base64=as_base64,
+            with_quality=quality,
         )
 
 
@@ -150,14 +155,12 @@ async def _client_leaves(request: Request) -> None:
         pass
 
 
-def read_binary(body: bytearray, body_type: str, windows: int) -> Windows:
-    """The windows of a body that is not JSON.
+def read_file(body: bytearray, body_type: str) -> Windows:
+    """The windows of a body that says itself what it holds.
 
     Raises:
         ProblemError: 415, it is of another type; 422, it is not what its type says.
     """
-    if body_type == RAW:
-        return read_raw(body, windows)
     if body_type == NPY:
         return read_npy(body)
     if body_type == ARROW:
@@ -167,6 +170,18 @@ def read_binary(body: bytearray, body_type: str, windows: int) -> Windows:
         "unsupported_media_type",
         f"the body is {body_type or 'of no type'!r}; expected {', '.join(KINDS)}",
     )
+
+
+def respond(
+    answer: Answer, kind: str, model: str, *, as_base64: bool, with_quality: bool
+) -> Response:
+    """The answer in the type asked for.
+
+    Raises:
+        ProblemError: 422, no window can be embedded.
+    """
+    refuse_if_all_faulty(answer)
+    return write(answer, kind, model, as_base64=as_base64, with_quality=with_quality)
 
 
 def refuse_if_all_faulty(answer: Answer) -> None:
