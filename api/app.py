@@ -100,8 +100,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     install_problem_handlers(app)
-    app.include_router(_v1())
+    # Routes are tried in this order: what is asked for most often comes first.
     app.include_router(health.router)
+    app.include_router(_v1(embeddings.router))
+    app.include_router(
+        _v1(
+            *(jobs.router, losses.router, events.router, logs.router, checkpoints.router),
+            *(reports.router, models.router, datasets.router, presets.router, webhooks.router),
+        )
+    )
     app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount("/static", dashboard.STATIC_FILES)
@@ -115,14 +122,10 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _v1() -> APIRouter:
+def _v1(*routers: APIRouter) -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
     takes_key = [Security(HTTPBearer(auto_error=False))]
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
-    for group in (
-        embeddings,  # asked for most often, and routes are tried in this order
-        *(jobs, losses, events, logs, checkpoints, reports),
-        *(models, datasets, presets, webhooks),
-    ):
-        v1.include_router(group.router)
+    for router in routers:
+        v1.include_router(router)
     return v1

@@ -15,12 +15,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 
 from api.arrow_checks import is_compressed
 from api.embedder import Window, Windows
-from api.problems import ProblemError
+from api.problems import ProblemError, invalid_request
 from api.schemas import Body
 from ppgssl.inference.granularity import Granularity
 
@@ -61,10 +60,7 @@ def read_json(body: bytearray) -> EmbeddingBody:
     try:
         return EmbeddingBody.model_validate_json(body)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError(
-            [{**item, "loc": ("body", *item["loc"])} for item in errors]
-        ) from error
+        raise invalid_request(error, "body") from error
 
 
 def windows_of_input(given: list[Any] | str) -> list[Window]:
