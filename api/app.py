@@ -15,7 +15,7 @@ from api.event_feed import EventFeed
 from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
-from api.middleware import BodyLimitMiddleware, SameOriginMiddleware
+from api.middleware import BodyLimitMiddleware, RoomMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
 from api.request_log import RequestLogMiddleware
 from api.routes import (
@@ -114,6 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", dashboard.STATIC_FILES)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RoomMiddleware, endpoint=embeddings.create_embeddings)
     app.add_middleware(AccessMiddleware, settings=settings)
     app.add_middleware(SameOriginMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=metrics)

@@ -67,6 +67,10 @@ class ProblemError(HTTPException):
         self.code = code
         self.extra = extra
 
+    def response(self) -> JSONResponse:
+        """What it is answered with."""
+        return problem(self.status_code, self.code, self.detail, headers=self.headers, **self.extra)
+
 
 def problem(
     status: int,
@@ -101,9 +105,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error, ProblemError):
-        return problem(
-            error.status_code, error.code, error.detail, headers=error.headers, **error.extra
-        )
+        return error.response()
     status = HTTPStatus(error.status_code)
     code, remedy = OF_THE_FRAMEWORK.get(status, ("http_error", "see /docs"))
     detail = f"{request.method} {request.url.path}: {error.detail}; {remedy}"
