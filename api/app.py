@@ -15,7 +15,7 @@ from api.event_feed import EventFeed
 from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
-from api.middleware import BodyLimitMiddleware, SameOriginMiddleware
+from api.middleware import BodyLimitMiddleware, RoomMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
 from api.request_log import RequestLogMiddleware
 from api.routes import (
@@ -101,13 +101,22 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     install_problem_handlers(app)
+    # Routes are tried in this order: what is asked for most often comes first.
     app.include_router(health.router)
-    app.include_router(_v1())
+    app.include_router(_v1(embeddings.router))
+    app.include_router(
+        _v1(
+            *(jobs.router, losses.router, events.router, logs.router, checkpoints.router),
+            *(reports.router, embedded.router, models.router, datasets.router),
+            *(presets.router, webhooks.router),
+        )
+    )
     app.include_router(dashboard.router)
     app.include_router(docs.router)
     app.mount("/static", dashboard.STATIC_FILES)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RoomMiddleware, endpoint=embeddings.create_embeddings)
     app.add_middleware(AccessMiddleware, settings=settings)
     app.add_middleware(SameOriginMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
@@ -116,13 +125,10 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _v1() -> APIRouter:
+def _v1(*routers: APIRouter) -> APIRouter:
     # The key is checked by the middleware; this tells the documentation of it.
     takes_key = [Security(HTTPBearer(auto_error=False))]
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
-    for group in (
-        *(jobs, losses, events, logs, checkpoints, reports, embedded),
-        *(embeddings, models, datasets, presets, webhooks),
-    ):
-        v1.include_router(group.router)
+    for router in routers:
+        v1.include_router(router)
     return v1

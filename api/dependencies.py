@@ -1,4 +1,7 @@
-"""What routes ask for: the services of this process, and the job that a path names."""
+"""What routes ask for: the services of this process, and the job that a path names.
+
+What only looks into memory is `async`: FastAPI sends everything else to a thread and back.
+"""
 
 import re
 from dataclasses import dataclass
@@ -32,7 +35,7 @@ class Services:
     webhook_hosts: AllowedHosts
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """The services that the application was started with."""
     return request.app.state.services
 
@@ -40,32 +43,32 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def get_settings(services: ServicesDep) -> Settings:
+async def get_settings(services: ServicesDep) -> Settings:
     """The settings."""
     return services.settings
 
 
-def get_store(services: ServicesDep) -> JobStore:
+async def get_store(services: ServicesDep) -> JobStore:
     """The job table."""
     return services.store
 
 
-def get_embedder(services: ServicesDep) -> Embedder:
+async def get_embedder(services: ServicesDep) -> Embedder:
     """The encoders."""
     return services.embedder
 
 
-def get_webhooks(services: ServicesDep) -> Webhooks:
+async def get_webhooks(services: ServicesDep) -> Webhooks:
     """Who is told of jobs."""
     return services.webhooks
 
 
-def get_webhook_hosts(services: ServicesDep) -> AllowedHosts:
+async def get_webhook_hosts(services: ServicesDep) -> AllowedHosts:
     """Who may be told of jobs."""
     return services.webhook_hosts
 
 
-def get_event_feed(services: ServicesDep) -> EventFeed:
+async def get_event_feed(services: ServicesDep) -> EventFeed:
     """What happens to jobs."""
     return services.events
 
@@ -78,7 +81,7 @@ WebhooksDep = Annotated[Webhooks, Depends(get_webhooks)]
 WebhookHostsDep = Annotated[AllowedHosts, Depends(get_webhook_hosts)]
 
 
-def get_job_id(job_id: Annotated[str, Path(description="Id of a job.")]) -> str:
+async def get_job_id(job_id: Annotated[str, Path(description="Id of a job.")]) -> str:
     """The id in the path; one that no job can have is refused before the database sees it.
 
     Raises:

@@ -1,8 +1,9 @@
 """From the windows of a request to their embeddings, beside the event loop.
 
 Reading, checking and writing run on a few threads of their own, so that nothing that a request
-waits for can hold up the job routes; encoders run on the batcher's. PyTorch is imported with the
-first encoder.
+waits for can hold up the job routes; for a few short windows they take less time than handing them
+over would, and run here. Encoders run on the batcher's thread. PyTorch is imported with the first
+encoder.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from api.batching import Batcher, Group, WindowKind, WindowRows
+from api.batching import Batcher, Group, Result, WindowKind, WindowRows
 from api.embedding_room import EmbeddingRoom
 from api.encoders import DEFAULT_MODEL, default_encoder_folder
 from api.loaded_encoders import LoadedEncoders
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_WINDOW_S = 3600.0  # bounds the activations of one window to about 1 GB
+FEW_WINDOWS, FEW_SAMPLES = 16, 20_000  # checked in less than a millisecond
 
 Floats = npt.NDArray[np.float32]
 Window = Floats | str
@@ -59,14 +62,47 @@ class Embedded:
     fault: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
-    """The windows of one request in their order, and the encoder that was used."""
+    """What became of one request.
 
-    windows: list[Embedded]
+    Attributes:
+        encoder: The one that was used.
+        given: The windows as they came.
+        fs_hz: Their sampling rate, Hz; None is the encoder's own.
+        granularity: What one embedding describes.
+        found: Rows of the sound windows, by their places.
+        faults: Why the others were refused, by their places.
+    """
+
+    encoder: "PpgEncoder"
+    given: Windows
+    fs_hz: float | None
     granularity: Granularity
-    dim: int
-    encoder_sha256: str
+    found: Result
+    faults: dict[int, str]
+
+    @property
+    def encoder_sha256(self) -> str:
+        """Which weights they were."""
+        return self.encoder.info.sha256
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return self.encoder.info.embedding_dim
+
+    @cached_property
+    def windows(self) -> list[Embedded]:
+        """The windows in their order; of many it takes a while to put them together."""
+        return [
+            Embedded(
+                starts_s(self.encoder, window, self.fs_hz, self.granularity),
+                self.found.get(place),
+                self.faults.get(place),
+            )
+            for place, window in enumerate(self.given)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +148,14 @@ class Embedder:
             ProblemError: 503, the service is being stopped.
         """
         with self._metrics.waiting.track_inprogress():
-            encoder = await self.aside(self._encoders.get, model)
-            groups, faults = await self.aside(group_windows, encoder, windows, fs_hz, granularity)
-            result = await asyncio.wrap_future(self._batcher.submit(groups))
+            encoder = self._encoders.at_hand(model) or await self.aside(self._encoders.get, model)
+            groups, faults = await self.wherever_sooner(
+                windows, group_windows, encoder, windows, fs_hz, granularity
+            )
+            found = await asyncio.wrap_future(self._batcher.submit(groups))
         self._metrics.refused.inc(len(faults))
-        self._metrics.embedded.inc(len(result))
-
-        def answer() -> Answer:
-            embedded = [
-                Embedded(
-                    starts_s(encoder, window, fs_hz, granularity), result.get(i), faults.get(i)
-                )
-                for i, window in enumerate(windows)
-            ]
-            return Answer(embedded, granularity, encoder.info.embedding_dim, encoder.info.sha256)
-
-        return await self.aside(answer)
+        self._metrics.embedded.inc(len(found))
+        return Answer(encoder, windows, fs_hz, granularity, found, faults)
 
     async def probe(self) -> Probe:
         """Embed a made-up window with the default encoder, in the queue like any other.
@@ -172,6 +200,18 @@ class Embedder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
+    async def wherever_sooner(
+        self,
+        windows: Windows,
+        work: Callable[Parameters, Made],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Made:
+        """Run something that takes longer the more windows there are: here if they are few."""
+        if are_few(windows):
+            return work(*args, **kwargs)
+        return await self.aside(work, *args, **kwargs)
+
     def default_info(self) -> "EncoderInfo":
         """What is known of the encoder that comes with ppgssl.
 
@@ -186,6 +226,13 @@ class Embedder:
         """Wait for the batch that is being computed; drop what waits."""
         self._batcher.close()
         self._threads.shutdown(cancel_futures=True)
+
+
+def are_few(windows: Windows) -> bool:
+    """Whether they are looked through in less time than a thread takes to begin."""
+    if len(windows) > FEW_WINDOWS:
+        return False
+    return sum(len(window) for window in windows) <= FEW_SAMPLES
 
 
 def group_windows(

@@ -54,15 +54,23 @@ class EmbeddingRoom:
         Raises:
             ProblemError: 429, it would wait too long, or there is no memory for its body.
         """
-        wait_s = self._wait_s()
-        if wait_s > self._max_wait_s:
-            raise self._full(f"a request would wait {wait_s:.0f} s")
+        self.check_wait()
         self.check_bytes(1, held_by_itself=0)
         place = Place(self)
         try:
             yield place
         finally:
             self.held_bytes -= place.num_bytes
+
+    def check_wait(self) -> None:
+        """Refuse who would wait too long.
+
+        Raises:
+            ProblemError: 429, the queue is longer than that.
+        """
+        wait_s = self._wait_s()
+        if wait_s > self._max_wait_s:
+            raise self._full(f"a request would wait {wait_s:.0f} s")
 
     def check_bytes(self, num_bytes: int, *, held_by_itself: int) -> None:
         """Refuse what does not fit beside others; whoever is alone fits.

@@ -101,13 +101,17 @@ class KeyRing:
             log.warning("the use of key %s could not be written: %s", bearer.key_id, error)
 
     async def _fresh_rows(self) -> Sequence[ApiKey]:
-        async with self._reading:  # one reads, those who come meanwhile wait for what it finds
-            if self._clock() >= self._read_again_at:
-                self._rows = await self._read()
-                self._read_again_at = self._clock() + REFRESH_SECONDS
+        if self._is_stale():  # a lock that all ask for lets one pass per turn of the event loop
+            async with self._reading:  # one reads, others wait for what it finds
+                if self._is_stale():
+                    self._rows = await self._read()
+                    self._read_again_at = self._clock() + REFRESH_SECONDS
         if self._rows is None:
             raise KeysUnknownError("the database that holds the keys is away; try again")
         return self._rows
+
+    def _is_stale(self) -> bool:
+        return self._clock() >= self._read_again_at
 
     async def _read(self) -> Sequence[ApiKey] | None:
         try:

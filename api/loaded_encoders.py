@@ -31,6 +31,10 @@ class LoadedEncoders:
         self._lock = threading.Lock()
         self._loading = threading.Lock()  # one at a time: two requests must not load one twice
 
+    def at_hand(self, model: str) -> "PpgEncoder | None":
+        """The encoder, where neither a query nor a file is needed for it."""
+        return self._look_up(DEFAULT_MODEL) if model == DEFAULT_MODEL else None
+
     def get(self, model: str) -> "PpgEncoder":
         """The encoder that an alias, a job's id or `default` means now.
 

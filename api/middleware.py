@@ -1,14 +1,17 @@
-"""What every request passes before a route sees it: its origin, the size of its body.
+"""What every request passes before a route sees it: its origin, room for it, its body's size.
 
 Pure ASGI, so that a refused body is never read and a streamed answer is never buffered.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import SAFE_METHODS
+from api.access import EMBEDDINGS, SAFE_METHODS
+from api.embedding_room import EmbeddingRoom
 from api.problems import ProblemError, problem
 
 
@@ -36,6 +39,33 @@ class SameOriginMiddleware:
         await self._app(scope, receive, send)
 
 
+class RoomMiddleware:
+    """Refuse embedding requests that would wait too long, before anything is looked up for them.
+
+    A service that is asked for much more than it can do answers most requests here: each of them
+    takes time from an embedding.
+
+    Args:
+        app: What comes next.
+        endpoint: Of the embeddings, under whose name refusals are counted.
+    """
+
+    def __init__(self, app: ASGIApp, *, endpoint: Callable[..., Any]) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 429."""
+        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", EMBEDDINGS):
+            room: EmbeddingRoom = scope["app"].state.services.embedder.room
+            try:
+                room.check_wait()
+            except ProblemError as error:
+                scope["endpoint"] = self._endpoint
+                return await error.response()(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
 class BodyLimitMiddleware:
     """Refuse bodies above a size: by `Content-Length` before a byte is read, else while reading."""
 
@@ -49,10 +79,7 @@ class BodyLimitMiddleware:
             return await self._app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
-            error = self._too_large(f"{declared} bytes")
-            refusal = problem(
-                error.status_code, error.code, error.detail, headers=error.headers, **error.extra
-            )
+            refusal = self._too_large(f"{declared} bytes").response()
             return await refusal(scope, receive, send)
         received = 0
 

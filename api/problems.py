@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from api.security_headers import add_security_headers
@@ -66,6 +67,10 @@ class ProblemError(HTTPException):
         self.code = code
         self.extra = extra
 
+    def response(self) -> JSONResponse:
+        """What it is answered with."""
+        return problem(self.status_code, self.code, self.detail, headers=self.headers, **self.extra)
+
 
 def problem(
     status: int,
@@ -100,9 +105,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error, ProblemError):
-        return problem(
-            error.status_code, error.code, error.detail, headers=error.headers, **error.extra
-        )
+        return error.response()
     status = HTTPStatus(error.status_code)
     code, remedy = OF_THE_FRAMEWORK.get(status, ("http_error", "see /docs"))
     detail = f"{request.method} {request.url.path}: {error.detail}; {remedy}"
@@ -126,6 +129,12 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
         )
     detail = "; ".join(f"{item['path']}: {item['message']}" for item in errors)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "request_invalid", detail, errors=errors)
+
+
+def invalid_request(error: ValidationError, part: str) -> RequestValidationError:
+    """The same error as FastAPI raises it for a part of a request that it has checked itself."""
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return RequestValidationError([{**item, "loc": (part, *item["loc"])} for item in errors])
 
 
 def _is_json(request: Request) -> bool:

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from api.arrow_checks import is_compressed
 from api.embedder import Window, Windows
-from api.problems import ProblemError
+from api.problems import ProblemError, invalid_request
 from api.schemas import Body
 from ppgssl.inference.granularity import Granularity
 
@@ -72,10 +72,7 @@ def read_json(body: bytearray) -> EmbeddingBody:
             [{"type": "json_invalid", "loc": ("body",), "msg": _no_json(error)}]
         ) from error
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError(
-            [{**item, "loc": ("body", *item["loc"])} for item in errors]
-        ) from error
+        raise invalid_request(error, "body") from error
 
 
 def _no_json(error: orjson.JSONDecodeError) -> str:
