@@ -3,11 +3,13 @@
 #   PYTHON=python3.12 make test     another interpreter for .venv (3.11 or newer)
 #   PORT=9000 KEEP=1 make demo      another port; leave the service running afterwards
 #   PYTEST="-k loss -x" make test   further flags for pytest
+#   BENCH="encoder service" make bench   only these of: encoder, bulk, service, peers
 
 PYTHON ?= python3
 PORT   ?= 8000
 KEEP   ?=
 PYTEST ?=
+BENCH  ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -26,7 +28,7 @@ QUICK   := not slow and not docker and not browser and not postgres and not gpu 
 PYTESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_COLOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check fix lock clean
+.PHONY: help demo test test-all bench check fix lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ test: check ## format, lint, types, import rules and the quick tests
 
 test-all: check ## the same with every test that this machine can run
 	@$(PYTESTS) $(PYTEST)
+
+bench: $(INSTALLED) ## how fast it is beside its floors and its peers, in one table (BENCH)
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 # One line for a check that passes; all it had to say for one that does not.
 define run_check

@@ -23,6 +23,7 @@ from api.routes import (
     dashboard,
     datasets,
     docs,
+    embedded,
     embeddings,
     events,
     health,
@@ -106,7 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(
         _v1(
             *(jobs.router, losses.router, events.router, logs.router, checkpoints.router),
-            *(reports.router, models.router, datasets.router, presets.router, webhooks.router),
+            *(reports.router, embedded.router, models.router, datasets.router, presets.router),
+            webhooks.router,
         )
     )
     app.include_router(dashboard.router)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.embedder import Answer, Embedded
 from api.window_bodies import ARROW, JSON, NPY, RAW
@@ -48,7 +49,12 @@ def write(
         **refusal_headers(answer),
     }
     if kind == JSON:
-        return JSONResponse(json_answer(answer, model, as_base64=as_base64), headers=headers)
+        content = json_answer(answer, model, as_base64=as_base64)
+        return Response(
+            orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY),
+            headers=headers,
+            media_type=JSON,
+        )
     if kind == ARROW:
         return Response(arrow_answer(answer), headers=headers, media_type=ARROW)
     rows = matrix(answer, with_quality=with_quality)
@@ -100,9 +106,7 @@ def _json_items(
         yield {
             "index": index,
             **(where if granularity == Granularity.SEGMENT else {}),
-            "embedding": (
-                base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist()
-            ),
+            "embedding": (base64.b64encode(vector.tobytes()).decode() if as_base64 else vector),
             "quality": float(window.rows.quality[segment]),
         }
 

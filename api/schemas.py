@@ -3,7 +3,7 @@
 Times are RFC 3339 in UTC. Nothing here asks a database or decides anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, m
 
 from api.encoders import DEFAULT_MODEL
 from ppgssl.evaluation.settings import EvaluationSettings
+from ppgssl.inference.settings import EmbeddingSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
 from ppgssl.jobs.status import JobStatus
@@ -21,8 +22,9 @@ Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 """PostgreSQL stores no NUL."""
 
 
+SETTLED_MODEL = "Alias, job id or `default`; which weights it means is settled on submission."
 NO_PRESETS = "presets are training configs; leave it out and give `config`"
-OF_RECORDINGS = frozenset({"window_seconds", "hop_seconds"})
+CUT_BY = frozenset({"window_seconds", "hop_seconds"})
 """Settings of an evaluation that say how recordings are cut into windows."""
 CUT_ALREADY = (
     "the windows of a dataset are cut already; leave it out, or prepare the recordings anew"
@@ -37,6 +39,13 @@ def refuse(reason: str) -> Callable[[object], None]:
             raise ValueError(reason)
 
     return check
+
+
+def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
+    """Refuse members that are no settings, naming those that are."""
+    for name in given:
+        if name not in known:
+            raise ValueError(f"no setting is called {name!r}; there are {', '.join(sorted(known))}")
 
 
 class Body(BaseModel):
@@ -86,10 +95,7 @@ class PretrainCreate(NewJobBody):
 class EvaluateConfig(EvaluationSettings):
     """Which encoder is evaluated, and how. The dataset's windows are taken as they are cut."""
 
-    model: str = Field(
-        default=DEFAULT_MODEL,
-        description="Alias, job id or `default`; which weights it means is settled on submission.",
-    )
+    model: str = Field(default=DEFAULT_MODEL, description=SETTLED_MODEL)
     beside: dict[Text, Text] = Field(
         default={}, description="Further models to hold it against, by their names in the report."
     )
@@ -99,10 +105,8 @@ class EvaluateConfig(EvaluationSettings):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, given: object) -> object:
-        for name in given if isinstance(given, dict) else ():
-            if name not in cls.model_fields:
-                known = ", ".join(sorted(cls.model_fields.keys() - OF_RECORDINGS))
-                raise ValueError(f"no setting is called {name!r}; there are {known}")
+        if isinstance(given, dict):  # those of recordings have a reason of their own
+            refuse_unknown(given.keys() - CUT_BY, cls.model_fields.keys() - CUT_BY)
         return given
 
 
@@ -114,7 +118,35 @@ class EvaluateCreate(NewJobBody):
     config: EvaluateConfig = EvaluateConfig()
 
 
-class JobCreate(RootModel[Annotated[PretrainCreate | EvaluateCreate, Field(discriminator="kind")]]):
+class EmbedConfig(EmbeddingSettings):
+    """Which encoder embeds, and how recordings are read; a dataset's windows are cut already."""
+
+    model: str = Field(default=DEFAULT_MODEL, description=SETTLED_MODEL)
+    channel: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, given: object) -> object:
+        if isinstance(given, dict):
+            refuse_unknown(given.keys(), cls.model_fields.keys())
+        return given
+
+
+class EmbedCreate(NewJobBody):
+    """Embeddings of every window of a dataset, or of the recordings in a folder."""
+
+    kind: Literal["embed"]
+    dataset: Text = Field(
+        description="Name of a dataset folder, or of a folder of recordings, under the data root."
+    )
+    preset: Annotated[None, BeforeValidator(refuse(NO_PRESETS))] = None
+    config: EmbedConfig = EmbedConfig()
+
+
+AnyCreate = PretrainCreate | EvaluateCreate | EmbedCreate
+
+
+class JobCreate(RootModel[Annotated[AnyCreate, Field(discriminator="kind")]]):
     """What is asked for, by `kind`; without one it is a training run."""
 
     @model_validator(mode="before")
@@ -154,7 +186,9 @@ class ProgressRead(BaseModel):
     device_utilisation: float | None = Field(
         default=None, description="Share of the time in which the CUDA device computed, 0 to 1."
     )
-    stage: str | None = Field(default=None, description="What is being done; of an evaluation.")
+    stage: str | None = Field(
+        default=None, description="What is being done, where that is no training."
+    )
 
 
 class BestRead(BaseModel):
@@ -272,6 +306,20 @@ class ReportRead(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
+    files: list[FileRead]
+
+
+class EmbeddedRead(BaseModel):
+    """What a job embedded, and the files to download."""
+
+    windows: int
+    rows: int = Field(description="Of the file: one per window, or per segment of it.")
+    refused: int = Field(description="Windows without an embedding; the column `fault` says why.")
+    unreadable: dict[str, str] = Field(description="Recordings that could not be read, and why.")
+    skipped: dict[str, str] = Field(description="Files that are no usable recordings, and why.")
+    granularity: str
+    embedding_dim: int
+    encoder_sha256: str
     files: list[FileRead]
 
 

@@ -1,10 +1,18 @@
 """From a request to a job: completed, checked as a worker would, pinned to what it means now."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from api.encoders import FoundEncoder, KeptEncoder, find_encoder, keep_encoder, use_newest
-from api.schemas import OF_RECORDINGS, EvaluateConfig, EvaluateCreate, PretrainCreate
+from api.schemas import (
+    CUT_BY,
+    AnyCreate,
+    EmbedConfig,
+    EvaluateConfig,
+    EvaluateCreate,
+    PretrainCreate,
+)
 from ppgssl.config import Config, build_config, merge, preset
 from ppgssl.data.dataset import Dataset, open_dataset, resolve_dataset
 from ppgssl.errors import DatasetError
@@ -17,7 +25,7 @@ SERVICE_DEFAULTS = {"training": {"self_check": "warn"}}
 
 
 def new_job(
-    body: PretrainCreate | EvaluateCreate,
+    body: AnyCreate,
     store: JobStore,
     settings: Settings,
     *,
@@ -28,17 +36,28 @@ def new_job(
     Raises:
         PpgsslError: Dataset, config or model cannot be used; the message says which and why.
     """
-    dataset = open_dataset(resolve_dataset(settings.data_root, body.dataset))
-    if isinstance(body, PretrainCreate):
-        config = training_config(body, dataset).model_dump(mode="json")
-    else:
-        config = evaluation_config(body.config, dataset, store, settings)
+    folder = resolve_dataset(settings.data_root, body.dataset)
     return NewJob(
         **body.model_dump(exclude={"preset", "config"}),
-        config=config,
+        config=whole_config(body, folder, store, settings),
         request=body.model_dump(mode="json"),
         cloned_from=cloned_from,
     )
+
+
+def whole_config(
+    body: AnyCreate, folder: Path, store: JobStore, settings: Settings
+) -> dict[str, Any]:
+    """The config that a worker gets, of a kind of its own.
+
+    Raises:
+        PpgsslError: Dataset, config or model cannot be used.
+    """
+    if isinstance(body, PretrainCreate):
+        return training_config(body, open_dataset(folder)).model_dump(mode="json")
+    if isinstance(body, EvaluateCreate):
+        return evaluation_config(body.config, open_dataset(folder), store, settings)
+    return embedding_config(body.config, folder, store, settings)
 
 
 def training_config(body: PretrainCreate, dataset: Dataset) -> Config:
@@ -75,18 +94,37 @@ def evaluation_config(
         CheckpointError: The encoder is damaged.
     """
     check_labels(asked, dataset)
-    config = asked.model_dump(mode="json", exclude=set(OF_RECORDINGS))
+    config = asked.model_dump(mode="json", exclude=set(CUT_BY))
     return {
         **config,
-        "encoder": settled(asked.model, store, settings),
+        "encoder": settled(kept(asked.model, store, settings)),
         "encoders_beside": {
-            name: settled(model, store, settings) for name, model in asked.beside.items()
+            name: settled(kept(model, store, settings)) for name, model in asked.beside.items()
         },
     }
 
 
-def settled(model: str, store: JobStore, settings: Settings) -> dict[str, Any]:
-    """What a model's name means now, and the sha256 under which a copy of it is kept.
+def embedding_config(
+    asked: EmbedConfig, folder: Path, store: JobStore, settings: Settings
+) -> dict[str, Any]:
+    """What was asked for, and the encoder that its model means now, as for an evaluation.
+
+    Raises:
+        DatasetError: The dataset is damaged, or a setting is of recordings.
+        RecordingError: It is no dataset, and holds no usable recording.
+        ModelNotFoundError: No model is called so.
+        CheckpointNotFoundError: The job has no best checkpoint (yet).
+        CheckpointError: The encoder is damaged.
+    """
+    from ppgssl.inference.bulk_sources import check_units  # brings SciPy
+
+    encoder = kept(asked.model, store, settings)
+    check_units(folder, asked, own_fs_hz=encoder.info.fs_hz)
+    return {**asked.model_dump(mode="json"), "encoder": settled(encoder)}
+
+
+def kept(model: str, store: JobStore, settings: Settings) -> KeptEncoder:
+    """The encoder that a model's name means now; a copy of it is kept.
 
     Raises:
         InputError: There is no such model, or it is damaged.
@@ -95,11 +133,15 @@ def settled(model: str, store: JobStore, settings: Settings) -> dict[str, Any]:
     def keep(found: FoundEncoder) -> KeptEncoder:
         return keep_encoder(found, settings.kept_encoders)
 
-    kept = use_newest(lambda: find_encoder(store, settings, model), keep)
+    return use_newest(lambda: find_encoder(store, settings, model), keep)
+
+
+def settled(encoder: KeptEncoder) -> dict[str, Any]:
+    """What a model's name meant, and the sha256 under which the copy is kept."""
     return {
-        "job_id": kept.source.job_id,
-        "checkpoint": kept.source.checkpoint,
-        "sha256": kept.info.sha256,
+        "job_id": encoder.source.job_id,
+        "checkpoint": encoder.source.checkpoint,
+        "sha256": encoder.info.sha256,
     }
 
 

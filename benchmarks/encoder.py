@@ -26,7 +26,7 @@ from ppgssl.models.encoder_file import read_encoder
 
 AGREEMENT = 1e-4  # relative
 BATCHES = ((1, LONG), (8, LONG), (1, SHORT), (64, SHORT))
-ROUNDS = 9
+ROUNDS = 7
 
 Signals = np.ndarray
 Runtime = Callable[[Signals], np.ndarray]

@@ -1,8 +1,8 @@
 """The service against LitServe, BentoML and Triton, which serve the same encoder.
 
 Each has an environment of its own under `benchmarks/.peers`, its best configuration and its binary
-wire format, and has to return the same embeddings before it is timed. Servers are timed in turn; those
-that are not sleep.
+wire format, and has to return the same embeddings before it is timed. Servers are timed in turn;
+those that are not sleep.
 """
 
 import json

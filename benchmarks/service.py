@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
+from api.window_bodies import read_json, windows_of_input
 from benchmarks.load import HUNG_UP, Caller, Traffic, closed_loop, get, open_loop, post
 from benchmarks.servers import RAW, Server, allow_many_connections, ppgssl_api
-from benchmarks.timing import Figure, percentile, ratio, seconds
+from benchmarks.timing import Figure, in_turn, percentile, ratio, seconds
 from benchmarks.windows import FS_HZ, LONG, SHORT, windows
 from ppgssl.inference.encoder import PpgEncoder, load_encoder
 from ppgssl.inference.granularity import Granularity
@@ -22,6 +24,7 @@ from ppgssl.jobs.settings import Settings
 CLIENTS = 32
 ROUNDS = 5
 SECONDS = 4.0
+JSON_ROUNDS = 50
 LONE_ROUNDS = 10
 LONE_SECONDS = {SHORT: 0.5, LONG: 1.0}
 BATCHES = {SHORT: (16, 32, 64, 128), LONG: (1, 2, 4)}
@@ -41,6 +44,7 @@ ROUTE = f"/v1/embeddings?fs_hz={FS_HZ:g}"
 
 def measure() -> Iterator[Figure]:
     """Ratios to the encoder in process, and how the service bears too much."""
+    yield json_parsing()
     encoder = load_encoder("default")
     allow_many_connections()
     with ppgssl_api() as server:
@@ -50,6 +54,22 @@ def measure() -> Iterator[Figure]:
             yield lone_request(server, encoder, samples)
         yield from saturation(server)
         yield from overload(server)
+
+
+def json_parsing() -> Figure:
+    """From a JSON body of ten minutes to its windows, against the text's bare parse."""
+    body = bytearray(orjson.dumps({"input": windows(1, LONG).tolist(), "fs_hz": FS_HZ}))
+    works = {
+        "api": lambda: windows_of_input(read_json(body).input),
+        "orjson": lambda: orjson.loads(body),
+    }
+    taken = in_turn(works, JSON_ROUNDS)
+    return Figure(
+        f"service, JSON of {LONG:,} numbers: parse and validate against orjson's bare parse",
+        ratio(taken["api"], taken["orjson"]),
+        goal="<= 2",
+        note=", ".join(f"{name} {1e3 * statistics.median(t):.2f} ms" for name, t in taken.items()),
+    )
 
 
 def throughput(server: Server, encoder: PpgEncoder, samples: int, count: int) -> Figure:

@@ -6,6 +6,7 @@
     │   ├── RecordingError                  a raw recording that cannot be read
     │   ├── DatasetError                    a dataset folder that is missing or damaged
     │   ├── WindowError                     a window that cannot be embedded
+    │   ├── EmbeddingsError                 a file of embeddings, or what is looked for in it
     │   ├── CheckpointError                 a checkpoint that is missing or damaged
     │   └── DeviceError                     a device that this machine does not have
     └── RunError (also RuntimeError)        a failure of the run itself: exit code 1, HTTP 5xx
@@ -56,6 +57,12 @@ class WindowError(InputError):
     """A window cannot be embedded: wrong length, not finite, or flat."""
 
     code = "window_invalid"
+
+
+class EmbeddingsError(InputError):
+    """A file of embeddings or its index cannot be used, or lacks what is looked for."""
+
+    code = "embeddings_invalid"
 
 
 class CheckpointError(InputError):

@@ -1,10 +1,11 @@
 """The figures of the model card: encoders on BIDMC, which their pretraining has never seen.
 
-    python scripts/score_encoder.py RUN... --recordings DIR --out docs/default_encoder
+    python scripts/score_encoder.py RUN... --recordings DIR --drawn RUN --out docs/default_encoder
 
-DIR holds `bidmc.parquet`. Each RUN is the folder of a training run of another seed. Writes a report
-of the first one beside all references, at 10 s and at 60 s (JSON, Markdown and pictures), and
-`figures.json` and `figures.md` with every seed's figures and their mean.
+DIR holds `bidmc.parquet`. Each RUN is the folder of a training run of another seed; `--drawn` names
+one of the reference as drawn (`configs/as_drawn.yaml`). Writes a report of the first one beside all
+references, at 10 s and at 60 s (JSON, Markdown and pictures), and `figures.json` and `figures.md`
+with every seed's figures and their mean.
 """
 
 import argparse
@@ -56,8 +57,9 @@ def main() -> None:
         for run in options.runs:
             console.print(f"scoring {run}")
             is_first = run == options.runs[0]
+            beside = {"as_drawn": options.drawn} if is_first and options.drawn else {}
             short, minute = (
-                examine(run, data[name], how.model_copy(update={"references": is_first}))
+                examine(run, data[name], how.model_copy(update={"references": is_first}), beside)
                 for name, how in PROBED.items()
             )
             figures[run.name] = figures_of(short, minute) | {
@@ -86,9 +88,12 @@ def cut(recordings: Path, scratch: Path, name: str) -> Dataset:
     return open_dataset(folder)
 
 
-def examine(run: Path, dataset: Dataset, settings: EvaluationSettings) -> Evaluation:
-    """Probes of a frozen encoder beside the references."""
-    return evaluate(load_encoder(run), collect(dataset), settings)
+def examine(
+    run: Path, dataset: Dataset, settings: EvaluationSettings, beside: dict[str, Path]
+) -> Evaluation:
+    """Probes of a frozen encoder beside the references and other runs."""
+    others = {name: load_encoder(other) for name, other in beside.items()}
+    return evaluate(load_encoder(run), collect(dataset), settings, beside=others)
 
 
 def figures_of(short: Evaluation, minute: Evaluation) -> Figures:
@@ -164,6 +169,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--recordings", type=Path, required=True)
+    parser.add_argument("--drawn", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 

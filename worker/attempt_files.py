@@ -3,7 +3,8 @@
 A run writes into the folder of its claim, where no other run of the job ever writes. A checkpoint
 is published by the row of the job table that names its folder, and by nothing else; only the holder
 of the lease writes such a row. So a run that was frozen and wakes spoils nothing, and what no row
-names can go, unless its own run is about to publish it.
+names can go, unless its own run is about to publish it. The finished parts of a run that embeds
+never change, so the next claim links them into its own folder and goes on behind them.
 """
 
 import logging
@@ -11,9 +12,10 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ppgssl.inference.bulk_parts import take_over
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import JobNotFoundError
-from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER
+from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER, PARTS_FOLDER
 from ppgssl.jobs.records import Lease, NewCheckpoint
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
@@ -35,13 +37,15 @@ class AttemptFiles:
         """Where the run writes."""
 
     def create(self) -> None:
-        """Make the folder, and remove what earlier claims left unpublished.
+        """Make the folder, take over what can be gone on with, remove what else is unpublished.
 
         Raises:
             OSError: The disk refuses.
         """
         shutil.rmtree(self.folder, ignore_errors=True)  # of a job table that was lost
         self.folder.mkdir(parents=True)
+        earlier = [attempt / PARTS_FOLDER for attempt in self._earlier()]
+        take_over(earlier, self.folder / PARTS_FOLDER)
         self._tidy_earlier(self._named())
 
     def last_checkpoint(self) -> Path | None:
@@ -72,12 +76,18 @@ class AttemptFiles:
         return {self._root / row.folder for row in rows}
 
     def _tidy_earlier(self, named: Collection[Path]) -> None:
+        for attempt in self._earlier():
+            remove_unnamed(attempt, named)
+            if not any(folder.is_relative_to(attempt) for folder in named):
+                shutil.rmtree(attempt, ignore_errors=True)
+
+    def _earlier(self) -> list[Path]:
         """Only earlier claims: a worker that was frozen here must not touch its successor's."""
-        for attempt in self._attempts.iterdir():
-            if attempt.name.isdecimal() and int(attempt.name) < self._lease.number:
-                remove_unnamed(attempt, named)
-                if not any(folder.is_relative_to(attempt) for folder in named):
-                    shutil.rmtree(attempt, ignore_errors=True)
+        return [
+            attempt
+            for attempt in self._attempts.iterdir()
+            if attempt.name.isdecimal() and int(attempt.name) < self._lease.number
+        ]
 
 
 def remove_unnamed(attempt: Path, named: Collection[Path]) -> None:

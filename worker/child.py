@@ -58,8 +58,8 @@ class PipeReporter:
     def stage(self, stage: Stage) -> None:
         """Where a run is that has no epochs."""
         absent = dict.fromkeys(OF_TRAINING)
-        where = {"step": stage.step, "steps": stage.steps, "stage": stage.name}
-        self.send("progress", {**absent, **where})
+        where = asdict(stage)
+        self.send("progress", {**absent, "stage": where.pop("name"), **where})
 
     def checkpoint(self, saved: CheckpointSaved) -> None:
         """A checkpoint, with the folder that its name points at now: soon it may be another."""

@@ -17,16 +17,14 @@ from ppgssl.evaluation.labelled import LabelledWindows, collect
 from ppgssl.evaluation.report import write_report
 from ppgssl.evaluation.results import Evaluation
 from ppgssl.evaluation.settings import EvaluationSettings
-from ppgssl.inference.encoder import PpgEncoder, load_encoder
 from ppgssl.jobs.kinds import REPORT_FOLDER
-from ppgssl.training.devices import resolve_device
-from worker.kinds import STOPPED
+from worker.kept_encoders import load_kept
+from worker.kinds import COMPLETED, STOPPED
 from worker.order import Order
 from worker.reporter import RunReporter, Stage
 
 log = logging.getLogger(__name__)
 
-COMPLETED = "completed"
 STEPS = 100  # of progress: per cent
 
 
@@ -64,17 +62,6 @@ def run(order: Order, reporter: RunReporter, should_stop: Callable[[], bool]) ->
     warn(evaluation, reporter)
     publish_report(evaluation, Path(order.out))
     return COMPLETED
-
-
-def load_kept(order: Order, encoder: Mapping[str, Any]) -> PpgEncoder:
-    """An encoder that was kept when the job was submitted.
-
-    Raises:
-        CheckpointError: It is gone or damaged.
-        DeviceError: This machine does not have the device.
-    """
-    folder = Path(order.encoders) / encoder["sha256"]
-    return load_encoder(folder, str(resolve_device(order.device)))
 
 
 def read_windows(order: Order) -> LabelledWindows:

@@ -15,8 +15,15 @@ from worker.reporter import RunReporter
 Runner = Callable[[Order, RunReporter, Callable[[], bool]], str]
 
 KINDS: Mapping[str, str] = MappingProxyType(
-    {JobKind.PRETRAIN: "worker.pretrain:run", JobKind.EVALUATE: "worker.evaluate:run"}
+    {
+        JobKind.PRETRAIN: "worker.pretrain:run",
+        JobKind.EVALUATE: "worker.evaluate:run",
+        JobKind.EMBED: "worker.embed:run",
+    }
 )
+
+COMPLETED = "completed"
+"""The stop reason of a run that has only one way to its end."""
 
 STOPPED = "stopped"
 """The stop reason of a run that was asked to stop; with any other one it ran to its end."""

@@ -18,7 +18,7 @@ class Order:
     dataset: str | None
     data_root: str
     encoders: str
-    """Folder of the encoders that are kept for evaluations, each named by its sha256."""
+    """Folder of the encoders that are kept for jobs, each named by its sha256."""
     out: str
     """Folder of this claim; nobody else writes there."""
     resume_from: str | None

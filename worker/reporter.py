@@ -13,6 +13,8 @@ class Stage:
     name: str
     step: int
     steps: int
+    windows_per_s: float | None = None
+    eta_s: float | None = None
 
 
 class RunReporter(Reporter, Protocol):

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 OUT_OF_MEMORY: Mapping[str, str] = {
     JobKind.PRETRAIN: "lower training.batch_size",
     JobKind.EVALUATE: "take a dataset with fewer windows",
+    JobKind.EMBED: "cut the longest recordings into several files, or lower config.window_seconds",
 }
 """What helps a run of each kind, besides more memory."""
 

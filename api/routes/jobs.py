@@ -40,7 +40,7 @@ def create_job(
     settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobRead:
-    """Queue a training run or an evaluation; a free worker picks it up."""
+    """Queue a training run, an evaluation or a bulk embedding; a free worker picks it up."""
     new = new_job(body.root, store, settings)
     return shown(store.create(new, idempotency_key=idempotency_key))
 

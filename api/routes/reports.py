@@ -13,13 +13,12 @@ from api.dependencies import JobDep, SettingsDep, StoreDep
 from api.downloads import download
 from api.negotiation import negotiate
 from api.problems import ProblemError
+from api.results import result_files
 from api.routes.checkpoints import BINARY
 from api.routes.jobs import CONFLICT, NOT_FOUND
 from api.schemas import FileRead, ProblemRead, ReportRead
-from ppgssl.jobs.errors import JobStateError
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.settings import Settings
-from ppgssl.jobs.status import JobStatus
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Job
 
@@ -81,37 +80,21 @@ def read_report_file(
 
 
 def report_files(job: Job, store: JobStore, settings: Settings) -> dict[str, Path]:
-    """The files of a finished evaluation's report, by name: of the claim that succeeded.
+    """The files of a finished evaluation's report, by name.
 
     Raises:
         ProblemError: 404, jobs of this kind leave no report; 410, the disk has it no more.
         JobStateError: The job has not succeeded (yet).
     """
-    if job.kind != JobKind.EVALUATE:
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            "report_not_found",
-            f"job {job.id} is of the kind {job.kind!r}; reports are left by jobs of the kind "
-            f"{JobKind.EVALUATE.value!r}: submit one with this job's id as config.model",
-        )
-    if job.status is not JobStatus.SUCCEEDED:
-        remedy = "submit another" if job.status.is_finished else "wait until it has succeeded"
-        raise JobStateError(f"job {job.id} is {job.status} and has no report; {remedy}", job.status)
-    claim = store.newest_claim(job.id)
-    assert claim is not None, f"job {job.id} succeeded without a claim"
-    root = settings.artifact_root.resolve()
-    files = {
-        path.name: path
-        for path in sorted(settings.report_folder(job.id, claim).glob("*"))
-        if path.resolve().is_relative_to(root)  # a link out of it is no part of the report
-    }
-    if not files.keys() >= {JSON_FILE, MARKDOWN_FILE}:
-        raise ProblemError(
-            HTTPStatus.GONE,
-            "file_gone",
-            f"the report of job {job.id} is not on the disk any more; submit the job again",
-        )
-    return files
+    return result_files(
+        job,
+        store,
+        settings,
+        kind=JobKind.EVALUATE,
+        what="report",
+        place=settings.report_folder,
+        whole=frozenset({JSON_FILE, MARKDOWN_FILE}),
+    )
 
 
 def describe(path: Path) -> FileRead:

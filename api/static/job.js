@@ -1,6 +1,8 @@
 // One job: where it is, its curves as they grow, how healthy the embedding is, what it left behind.
 
-import { apiKey, get, post, save, watch } from "./service.js";
+import { get, post, watch } from "./service.js";
+import { fileLink } from "./downloads.js";
+import { EmbeddedView } from "./embedded.js";
 import { ago, badge, bytes, card, duration, facts, h, percent, row, table, time, update } from "./elements.js";
 import { Chart, number } from "./chart.js";
 import { healthCharts } from "./health.js";
@@ -39,9 +41,9 @@ class JobPage {
     this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
     this.files = h("div");
     this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
-    this.report = new ReportView(id);
+    this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
     this.ofTraining = [this.chartCard(), card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files)];
-    this.nodes = [this.head, this.notices, this.state, this.report.node, ...this.ofTraining, card("Log", this.log)];
+    this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, card("Log", this.log)];
   }
 
   chartCard() {
@@ -75,7 +77,7 @@ class JobPage {
     this.showState();
     this.showKind();
     this.showFiles(data);
-    if (this.isEvaluation) await this.report.load(this.job, signal);
+    await this.result[this.job.kind]?.load(this.job, signal);
     await this.readLog(signal);
   }
 
@@ -107,13 +109,14 @@ class JobPage {
 
   // ------------------------------------------------------------------------------------- showing
 
-  get isEvaluation() {
-    return this.job.kind === "evaluate";
+  get results() {
+    return Object.values(this.result);
   }
 
   showKind() {
-    this.report.node.hidden = !this.isEvaluation;
-    for (const node of this.ofTraining) node.hidden = this.isEvaluation;
+    const shown = this.result[this.job.kind];
+    for (const view of this.results) view.node.hidden = view !== shown;
+    for (const node of this.ofTraining) node.hidden = shown !== undefined;
   }
 
   showState() {
@@ -152,8 +155,8 @@ class JobPage {
         ? `${number(progress.device_memory_bytes / 2 ** 30, 3)} GiB${progress.device_utilisation == null ? "" : `, ${percent(progress.device_utilisation)}`}` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
       Dataset: job.dataset,
-      Encoder: this.isEvaluation ? job.config.model : null,
-      "Encoder's sha256": this.isEvaluation ? job.config.encoder.sha256.slice(0, 12) : null,
+      Encoder: job.config.encoder && job.config.model,
+      "Encoder's sha256": job.config.encoder?.sha256.slice(0, 12),
       Device: plan && `${plan.device}, ${plan.precision}`,
       Parameters: plan && `${(plan.parameters / 1e6).toFixed(2)} M`,
       Attempt: job.attempt > 0 ? `${job.attempt} of ${job.max_attempts}` : null,
@@ -213,7 +216,7 @@ class JobPage {
   showFiles(checkpoints) {
     const entries = checkpoints.flatMap((checkpoint) => checkpoint.files.map((file) => row(
       checkpoint.name,
-      this.fileLink(checkpoint.name, file.name),
+      fileLink(`/v1/jobs/${this.id}/checkpoints/${checkpoint.name}/${file.name}`, file.name),
       bytes(file.size),
       `epoch ${checkpoint.epoch}, step ${checkpoint.step}`,
       h("code", { title: file.sha256 }, file.sha256.slice(0, 12)),
@@ -224,15 +227,6 @@ class JobPage {
     this.files.replaceChildren(entries.length
       ? table(["Checkpoint", "File", "Size", "From", "sha256", "Written"], entries, { rowsOnPhones: true })
       : h("p", { class: "dim" }, "None yet."));
-  }
-
-  fileLink(checkpoint, file) {
-    const path = `/v1/jobs/${this.id}/checkpoints/${checkpoint}/${file}`;
-    return h("a", { href: path, download: file, onclick: (event) => {
-      if (!apiKey.get()) return;
-      event.preventDefault();
-      save(path, file).catch((problem) => alert(problem.message));
-    } }, file);
   }
 }
 

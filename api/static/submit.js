@@ -1,38 +1,44 @@
-// The form that queues a training run or an evaluation. A run's window and rate follow the dataset, so
-// that they always fit.
+// The form that queues a training run, an evaluation or a bulk embedding. A run's window and rate follow
+// the dataset, so that they always fit.
 
 import { get, post } from "./service.js";
 import { field, h } from "./elements.js";
 
 export function submitForm(onSubmitted) {
   const kind = h("select", { onchange: () => showKind() },
-    h("option", { value: "pretrain" }, "Train an encoder"), h("option", { value: "evaluate" }, "Evaluate an encoder"));
+    h("option", { value: "pretrain" }, "Train an encoder"), h("option", { value: "evaluate" }, "Evaluate an encoder"),
+    h("option", { value: "embed" }, "Embed recordings"));
   const dataset = h("select", { required: true, onchange: () => showLabels() });
   const preset = h("select", { required: true });
   const model = h("select", { required: true });
   const name = h("input", { maxlength: 255, placeholder: "optional" });
   const epochs = h("input", { type: "number", min: 1, max: 10000, placeholder: "as the preset says" });
   const labels = h("div", { class: "tools" });
+  const recordings = h("input", { maxlength: 255, placeholder: "instead of the dataset" });
+  const granularity = h("select", {}, h("option", { value: "window" }, "window"), h("option", { value: "segment" }, "segment of a window"));
   const extra = h("textarea", { rows: 4, spellcheck: "false" });
   const error = h("p", { class: "notice bad", role: "alert", hidden: true });
   const send = h("button", { class: "primary" }, "Submit");
   const known = new Map();
 
+  const encoder = field("Encoder", model);
   const ofKind = {
     pretrain: [field("Preset", preset), field("Epochs", epochs)],
-    evaluate: [field("Encoder", model), h("fieldset", {}, h("legend", {}, "Labels to probe; none ticked: all"), labels)],
+    evaluate: [encoder, h("fieldset", {}, h("legend", {}, "Labels to probe; none ticked: all"), labels)],
+    embed: [encoder, field("Folder of recordings", recordings), field("An embedding per", granularity)],
   };
-  const examples = { pretrain: '{"training": {"learning_rate": 0.0005}}', evaluate: '{"seed": 1}' };
+  const fields = [...new Set(Object.values(ofKind).flat())];
+  const examples = { pretrain: '{"training": {"learning_rate": 0.0005}}', evaluate: '{"seed": 1}', embed: '{"fs_hz": 125}' };
 
   function showKind() {
-    for (const [name, fields] of Object.entries(ofKind)) {
-      for (const shown of fields) {
-        shown.hidden = name !== kind.value;
-        for (const input of shown.querySelectorAll("input, select")) input.disabled = shown.hidden;
-      }
+    for (const shown of fields) {
+      shown.hidden = !ofKind[kind.value].includes(shown);
+      for (const input of shown.querySelectorAll("input, select")) input.disabled = shown.hidden;
     }
+    const takesRecordings = kind.value === "embed";
+    dataset.required = !takesRecordings;
     extra.placeholder = examples[kind.value];
-    send.disabled = !known.size || (kind.value === "evaluate" && !model.value);
+    send.disabled = (!known.size && !takesRecordings) || (kind.value !== "pretrain" && !model.value);
   }
 
   function showLabels() {
@@ -56,6 +62,10 @@ export function submitForm(onSubmitted) {
       const ticked = [...labels.querySelectorAll("input:checked")].map((box) => box.value);
       return { config: { model: model.value, labels: ticked, ...given() } };
     },
+    embed: () => ({
+      dataset: recordings.value || dataset.value,
+      config: { model: model.value, granularity: granularity.value, ...given() },
+    }),
   };
 
   async function submit(event) {
@@ -95,7 +105,7 @@ export function submitForm(onSubmitted) {
   }) },
     h("summary", {}, "New job"),
     h("form", { onsubmit: submit },
-      h("div", { class: "fields" }, field("Kind", kind), field("Dataset", dataset), ...Object.values(ofKind).flat(), field("Name", name)),
+      h("div", { class: "fields" }, field("Kind", kind), field("Dataset", dataset), ...fields, field("Name", name)),
       field("Further config, as JSON", extra),
       error,
       h("div", {}, send)));

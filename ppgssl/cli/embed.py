@@ -1,5 +1,6 @@
 """`ppgssl embed`: embeddings of recordings or window arrays, without the service."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
 from ppgssl.inference.granularity import Granularity
+from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
 
 
 def embed_command(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders or globs of recordings.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders or globs of recordings; or dataset folders."),
+    ],
     encoder: Annotated[str, typer.Option(help="Checkpoint or run folder, or `default`.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     fs: Annotated[
@@ -20,13 +25,20 @@ def embed_command(
     ] = None,
     format: Annotated[str, typer.Option(help="File format, or auto.")] = "auto",
     channel: Annotated[str | None, typer.Option(help="Channel that holds the PPG.")] = None,
+    window_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=SHORTEST_WINDOW_S,
+            help="Length that recordings are cut into, seconds. Default: the encoder's.",
+        ),
+    ] = None,
     granularity: Annotated[
         Granularity, typer.Option(help="An embedding per window, or per segment of it.")
     ] = Granularity.WINDOW,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Embed every window of every recording into a Parquet file.
+    """Embed every window of every recording, or of a dataset as it is cut, into a Parquet file.
 
     An array file of shape (windows, samples) gives one row per window, in order; without --fs its
     rate is taken to be the encoder's own. After an interruption the same command continues.
@@ -34,20 +46,23 @@ def embed_command(
     Example: ppgssl embed recordings/ --encoder runs/demo --out embeddings.parquet
     """
     with exit_codes():
-        from ppgssl.data.recordings import find_recordings
         from ppgssl.inference.bulk import embed_units
-        from ppgssl.inference.bulk_sources import recording_units
+        from ppgssl.inference.bulk_sources import find_units
         from ppgssl.inference.encoder import load_encoder
         from ppgssl.training.devices import resolve_device
 
         loaded = load_encoder(encoder, str(resolve_device(device)))
-        found = find_recordings(
-            sources,
-            format=format,
-            channel=channel,
-            fs_hz=fs,
-            window_fs_hz=loaded.info.fs_hz if fs is None else fs,
+        settings = EmbeddingSettings(
+            granularity=granularity, window_seconds=window_seconds, fs_hz=fs, channel=channel
         )
+        found = find_units(
+            sources,
+            settings,
+            format=format,
+            own_window_s=loaded.info.window_samples / loaded.info.fs_hz,
+            own_fs_hz=loaded.info.fs_hz,
+        )
+        work = out.with_name(f".{out.name}.parts")
         with Progress(
             TextColumn("embedding"),
             BarColumn(),
@@ -56,15 +71,16 @@ def embed_command(
             TimeRemainingColumn(),
             console=console_err,
         ) as bar:
-            task = bar.add_task("embedding", total=len(found.refs), windows=0)
+            task = bar.add_task("embedding", total=len(found.units), windows=0)
             result = embed_units(
-                recording_units(found.refs, loaded.info.window_samples / loaded.info.fs_hz),
+                found.units,
                 loaded,
                 out,
-                work=out.with_name(f".{out.name}.parts"),
+                work=work,
                 granularity=granularity,
                 on_progress=lambda at: bar.update(task, completed=at.units, windows=at.windows),
             )
+        shutil.rmtree(work)
     if as_json:
         skipped = {str(path): reason for path, reason in found.skipped}
         print_json(asdict(result) | {"skipped": skipped, "out": str(out)})

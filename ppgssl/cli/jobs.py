@@ -1,5 +1,6 @@
 """`ppgssl jobs ...`: the HTTP service from a shell."""
 
+import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,10 +21,10 @@ from ppgssl.cli.output import (
     print_table,
 )
 from ppgssl.errors import InputError
-from ppgssl.jobs.kinds import JobKind
+from ppgssl.jobs.kinds import OF_AN_ENCODER, JobKind
 
 if TYPE_CHECKING:
-    from ppgssl.client import Client, Event, Job
+    from ppgssl.client import Client, Job
 
 app = typer.Typer(no_args_is_help=True, help="Submit and follow jobs of a running service.")
 
@@ -46,7 +47,10 @@ JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 @app.command("submit")
 def submit_command(
     dataset: Annotated[
-        str | None, typer.Argument(help="Dataset folder under the service's data root.")
+        str | None,
+        typer.Argument(
+            help="Dataset folder under the service's data root; to embed, also one of recordings."
+        ),
     ] = None,
     dataset_option: Annotated[
         str | None, typer.Option("--dataset", help="The same, by name.")
@@ -54,7 +58,8 @@ def submit_command(
     kind: Annotated[JobKind, typer.Option(help="What the job does.")] = JobKind.PRETRAIN,
     preset: Annotated[str | None, typer.Option(help="Preset: ssl_pretraining, small, ...")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Evaluate this encoder: job id, alias or default.")
+        str | None,
+        typer.Option(help="Evaluate or embed with this encoder: job id, alias or default."),
     ] = None,
     label: Annotated[
         list[str] | None,
@@ -75,15 +80,17 @@ def submit_command(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a training run, or an evaluation of an encoder.
+    """Queue a training run, an evaluation of an encoder, or the embedding of recordings.
 
     Example: ppgssl jobs submit my_dataset --preset small --set training.epochs=4
 
     Example: ppgssl jobs submit my_dataset --kind evaluate --model production --label hr_bpm
+
+    Example: ppgssl jobs submit my_recordings --kind embed --model production
     """
     with connected(url, api_key) as client:
         tree = _config_tree(config, overrides or [])
-        tree |= _evaluated(kind, model, label or [])
+        tree |= _of_encoder(kind, model, label or [])
         job = client.submit(
             _one_dataset(dataset, dataset_option),
             kind=kind.value,
@@ -110,13 +117,13 @@ def _one_dataset(argument: str | None, option: str | None) -> str:
     return dataset
 
 
-def _evaluated(kind: JobKind, model: str | None, labels: Sequence[str]) -> dict[str, Any]:
+def _of_encoder(kind: JobKind, model: str | None, labels: Sequence[str]) -> dict[str, Any]:
+    if labels and kind is not JobKind.EVALUATE:
+        raise InputError("--label is of evaluations; add --kind evaluate")
+    if model is not None and kind not in OF_AN_ENCODER:
+        raise InputError("--model is of a trained encoder; add --kind evaluate or --kind embed")
     given: dict[str, Any] = {} if model is None else {"model": model}
-    if labels:
-        given["labels"] = list(labels)
-    if given and kind is not JobKind.EVALUATE:
-        raise InputError("--model and --label are of evaluations; add --kind evaluate")
-    return given
+    return given | ({"labels": list(labels)} if labels else {})
 
 
 def _config_tree(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
@@ -217,24 +224,20 @@ def watch_command(
 
 
 def _watch(client: "Client", job_id: str, *, as_json: bool) -> None:
+    said = ""
     for event in client.watch(job_id):
-        _print_event(event, as_json=as_json)
+        if as_json:
+            console_out.print(json.dumps(asdict(event)), markup=False)
+            continue
+        line = describe(event.type, event.data)
+        if line and line != said:  # a stage takes many events to move on by a per cent
+            console_err.print(line, markup=False)
+            said = line
     job = client.get(job_id)
     if not as_json:
         _show(job, as_json=False)
     if job.status != "succeeded":
         raise typer.Exit(EXIT_FAILURE)
-
-
-def _print_event(event: "Event", *, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        console_out.print(json.dumps(asdict(event)), markup=False)
-        return
-    line = describe(event.type, event.data)
-    if line:
-        console_err.print(line, markup=False)
 
 
 def describe(event_type: str, data: Mapping[str, Any]) -> str:
@@ -353,15 +356,18 @@ def download_command(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download a job's encoder, checked against its sha256.
+    """Download a job's encoder, or the embeddings that it made, checked against their sha256.
 
     Example: ppgssl jobs download job_0123456789abcdef0123 --out encoder
     """
     with connected(url, api_key) as client:
         from ppgssl.client import ENCODER_FILES
 
-        files = None if everything else ENCODER_FILES
-        paths = client.download(job_id, out, checkpoint=checkpoint, files=files)
+        if client.get(job_id).kind == JobKind.EMBED:
+            paths = client.download_embeddings(job_id, out)
+        else:
+            files = None if everything else ENCODER_FILES
+            paths = client.download(job_id, out, checkpoint=checkpoint, files=files)
     _show_paths(paths, as_json=as_json)
 
 
@@ -429,7 +435,7 @@ def _show(job: "Job", *, as_json: bool) -> None:
 
 
 def _encoder(job: "Job") -> str | None:
-    """What an evaluation evaluates."""
+    """What a job evaluates or embeds with."""
     encoder = job.config.get("encoder")
     return encoder and f"{job.config['model']}, sha256 {encoder['sha256']}"
 

@@ -10,6 +10,7 @@ from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
 from ppgssl.cli.prepare import prepare_command
+from ppgssl.cli.search import index_command, search_command
 from ppgssl.cli.services import api_command, worker_command
 from ppgssl.cli.simulate import simulate_command
 from ppgssl.cli.train import train_command
@@ -44,6 +45,8 @@ app.command("prepare")(prepare_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("embed")(embed_command)
+app.command("search")(search_command)
+app.command("index")(index_command)
 app.command("export")(export_command)
 app.command("api")(api_command)
 app.command("worker")(worker_command)

@@ -23,7 +23,7 @@ from ppgssl.client.records import (
     File,
     Job,
     SegmentEmbeddings,
-    report_files,
+    listed_files,
 )
 from ppgssl.client.signatures import with_self
 from ppgssl.client.wire import (
@@ -111,6 +111,7 @@ class AsyncClient:
 
     submit = _awaiting(calls.submit)
     submit_evaluation = _awaiting(calls.submit_evaluation)
+    submit_embedding = _awaiting(calls.submit_embedding)
     get = _awaiting(calls.get)
     losses = _awaiting(calls.losses)
     cancel = _awaiting(calls.cancel)
@@ -120,6 +121,7 @@ class AsyncClient:
     delete = _awaiting(calls.delete)
     report = _awaiting(calls.report)
     report_markdown = _awaiting(calls.report_markdown)
+    embedded = _awaiting(calls.embedded)
     set_alias = _awaiting(calls.set_alias)
     jobs = _async_list(calls.jobs)
     logs = _async_list(calls.logs)
@@ -236,9 +238,25 @@ class AsyncClient:
         """
 
         async def list_files() -> list[File]:
-            return report_files(await self.report(job_id))
+            return listed_files(await self.report(job_id))
 
         return await self._save(out, f"/v1/jobs/{job_id}/report", list_files)
+
+    async def download_embeddings(self, job_id: str, out: Path) -> list[Path]:
+        """Download the embeddings of a job into a folder, checked against their sha256.
+
+        Returns:
+            Where the Parquet file is now.
+
+        Raises:
+            RefusedError: The job is of another kind, or has not succeeded (yet).
+            ServiceError: What arrived is not what the service said it sends.
+        """
+
+        async def list_files() -> list[File]:
+            return listed_files(await self.embedded(job_id))
+
+        return await self._save(out, f"/v1/jobs/{job_id}/embeddings", list_files)
 
     # ----------------------------------------------------------------------------- the wire
 

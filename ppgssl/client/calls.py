@@ -128,7 +128,7 @@ def submit(
     max_runtime_s: float | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Job]:
-    """Queue a job; see also `submit_evaluation`.
+    """Queue a job; see also `submit_evaluation` and `submit_embedding`.
 
     Args:
         dataset: Name of a dataset folder under the service's data root.
@@ -197,6 +197,53 @@ def submit_evaluation(
         dataset,
         kind="evaluate",
         config={"model": model, "labels": list(labels), **(config or {})},
+        name=name,
+        metadata=metadata,
+        priority=priority,
+        max_attempts=max_attempts,
+        max_runtime_s=max_runtime_s,
+        idempotency_key=idempotency_key,
+    )
+
+
+def submit_embedding(
+    dataset: str,
+    *,
+    model: str = "default",
+    granularity: str = "window",
+    config: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    priority: int = 0,
+    max_attempts: int | None = None,
+    max_runtime_s: float | None = None,
+    idempotency_key: str | None = None,
+) -> Call[Job]:
+    """Queue the embedding of every window of a dataset, or of the recordings in a folder.
+
+    The job's `config["encoder"]` says which weights `model` meant when it was submitted.
+
+    Args:
+        dataset: Name of a dataset folder, or of a folder of recordings, under the service's data
+            root.
+        model: Alias, job id or `default`.
+        granularity: An embedding per `window`, or per `segment` of it.
+        config: Further settings, such as `window_seconds`, `fs_hz` and `channel` of recordings;
+            they win over the two above.
+        name: For people.
+        metadata: Kept with the job.
+        priority: Higher runs first.
+        max_attempts: Tries where a worker is lost; None is the service's default.
+        max_runtime_s: Longest time of running, seconds.
+        idempotency_key: Two calls with one key make one job; by default each call makes one.
+
+    Raises:
+        RefusedError: Dataset, model or setting is wrong; the detail says which and why.
+    """
+    return submit(
+        dataset,
+        kind="embed",
+        config={"model": model, "granularity": granularity, **(config or {})},
         name=name,
         metadata=metadata,
         priority=priority,
@@ -287,7 +334,7 @@ def delete(job_id: str) -> Call[None]:
     return Call("DELETE", f"/v1/jobs/{job_id}", nothing_of)
 
 
-# ------------------------------------------------------------------------- checkpoints and reports
+# ------------------------------------------------------------------------- what jobs leave behind
 
 
 def checkpoint_pages(job_id: str) -> Pages[Checkpoint]:
@@ -340,6 +387,15 @@ def report_markdown(job_id: str) -> Call[str]:
         RefusedError: The job is no evaluation, or has not succeeded (yet).
     """
     return Call("GET", f"/v1/jobs/{job_id}/report", text_of, {"params": {"format": "md"}})
+
+
+def embedded(job_id: str) -> Call[dict[str, Any]]:
+    """What a finished job of the kind `embed` embedded and refused; `files` lists its files.
+
+    Raises:
+        RefusedError: The job is of another kind, or has not succeeded (yet).
+    """
+    return Call("GET", f"/v1/jobs/{job_id}/embeddings", json_of, {"params": {"format": "json"}})
 
 
 # --------------------------------------------------------------- models, datasets and embeddings

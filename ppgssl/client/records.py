@@ -18,7 +18,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is: a training run in its epochs, an evaluation in its stages."""
+    """Where a run is: a training run in its epochs, other jobs in their stages."""
 
     epoch: int | None
     epochs: int | None
@@ -241,6 +241,6 @@ def dataset_record(data: Mapping[str, Any]) -> DatasetFigures:
     return record(DatasetFigures, data, error=failure_record(data["error"]))
 
 
-def report_files(report: Mapping[str, Any]) -> list[File]:
+def listed_files(report: Mapping[str, Any]) -> list[File]:
     """The files of a report."""
     return [record(File, file) for file in report["files"]]

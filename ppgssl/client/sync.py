@@ -22,7 +22,7 @@ from ppgssl.client.records import (
     File,
     Job,
     SegmentEmbeddings,
-    report_files,
+    listed_files,
 )
 from ppgssl.client.signatures import with_self
 from ppgssl.client.wire import (
@@ -108,6 +108,7 @@ class Client:
 
     submit = _blocking(calls.submit)
     submit_evaluation = _blocking(calls.submit_evaluation)
+    submit_embedding = _blocking(calls.submit_embedding)
     get = _blocking(calls.get)
     losses = _blocking(calls.losses)
     cancel = _blocking(calls.cancel)
@@ -117,6 +118,7 @@ class Client:
     delete = _blocking(calls.delete)
     report = _blocking(calls.report)
     report_markdown = _blocking(calls.report_markdown)
+    embedded = _blocking(calls.embedded)
     set_alias = _blocking(calls.set_alias)
     jobs = _list(calls.jobs)
     logs = _list(calls.logs)
@@ -231,9 +233,25 @@ class Client:
         """
 
         def list_files() -> list[File]:
-            return report_files(self.report(job_id))
+            return listed_files(self.report(job_id))
 
         return self._save(out, f"/v1/jobs/{job_id}/report", list_files)
+
+    def download_embeddings(self, job_id: str, out: Path) -> list[Path]:
+        """Download the embeddings of a job into a folder, checked against their sha256.
+
+        Returns:
+            Where the Parquet file is now.
+
+        Raises:
+            RefusedError: The job is of another kind, or has not succeeded (yet).
+            ServiceError: What arrived is not what the service said it sends.
+        """
+
+        def list_files() -> list[File]:
+            return listed_files(self.embedded(job_id))
+
+        return self._save(out, f"/v1/jobs/{job_id}/embeddings", list_files)
 
     # ----------------------------------------------------------------------------- the wire
 

@@ -93,6 +93,16 @@ def open_dataset(path: Path) -> Dataset:
     return _open_older(path, metadata_path)
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds a dataset, be it damaged or unfinished, and not just recordings."""
+    if any((folder / name).exists() for name in (MANIFEST_NAME, WORK_FOLDER)):
+        return True
+    try:
+        return find_metadata(folder) is not None
+    except DatasetError:  # a recording in Parquet may be damaged, too
+        return False
+
+
 def dataset_names(root: Path) -> list[str]:
     """Names of the dataset folders directly under `root`, sorted; damaged ones are listed too.
 

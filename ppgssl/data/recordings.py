@@ -163,6 +163,7 @@ def find_recordings(
     channel: str | None = None,
     fs_hz: float | None = None,
     window_fs_hz: float | None = None,
+    within: Path | None = None,
 ) -> FoundRecordings:
     """Find the recordings in files, folders (with all below them) and globs.
 
@@ -175,6 +176,7 @@ def find_recordings(
         channel: Name of the channel to read; None finds the PPG channel by its name.
         fs_hz: Rate of recordings whose file does not name it.
         window_fs_hz: The same for the rows of two-dimensional arrays; None is `fs_hz`.
+        within: Files that really lie outside this folder, behind a link, are skipped; None: any.
 
     Raises:
         RecordingError: A source does not exist, a file that was named itself is unusable, or
@@ -192,7 +194,7 @@ def find_recordings(
     refused: dict[Path, RecordingError] = {}
     for path, named in is_named.items():
         try:
-            refs += _find(path, format, options, named=named)
+            refs += _find_within(within, path, format, options, named=named)
         except RecordingError as error:
             refused[path] = error
 
@@ -208,6 +210,31 @@ def find_recordings(
         _with_unique_ids(kept),
         [(path, str(error).removeprefix(f"{path}: ")) for path, error in refused.items()],
     )
+
+
+def check_recordings(
+    folder: Path,
+    *,
+    channel: str | None = None,
+    fs_hz: float | None = None,
+    window_fs_hz: float | None = None,
+) -> None:
+    """Refuse a folder without any usable recording; looks no further than to the first one.
+
+    Files that really lie outside the folder, behind a link, count for nothing.
+
+    Raises:
+        RecordingError: There is none; the message has reasons.
+    """
+    options = ReadOptions(channel, fs_hz, window_fs_hz)
+    refused: dict[Path, RecordingError] = {}
+    for path in _walk(folder):
+        try:
+            if _find_within(folder, _header_of(path), "auto", options, named=False):
+                return
+        except RecordingError as error:
+            refused[path] = error
+    raise RecordingError(_nothing_found([folder.name], refused))
 
 
 def _list_files(sources: Sequence[str | Path]) -> dict[Path, bool]:
@@ -255,6 +282,22 @@ def _header_of(path: Path) -> Path:
     """The header of a WFDB signal file; any other path as it is."""
     header = path.with_suffix(".hea")
     return header if path.suffix in WFDB_SIGNAL_SUFFIXES and header.is_file() else path
+
+
+def _find_within(
+    within: Path | None, path: Path, format: str, options: ReadOptions, *, named: bool
+) -> list[RecordingRef]:
+    _refuse_outside(within, path)
+    found = _find(path, format, options, named=named)
+    for ref in found:
+        for part in ref.parts:
+            _refuse_outside(within, part)
+    return found
+
+
+def _refuse_outside(within: Path | None, path: Path) -> None:
+    if within is not None and not path.resolve().is_relative_to(within.resolve()):
+        raise RecordingError(f"{path}: a link leads out of {within.name}")
 
 
 def _find(path: Path, format: str, options: ReadOptions, *, named: bool) -> list[RecordingRef]:

@@ -5,7 +5,7 @@ Import is light: the service reads these settings without loading what computes.
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-SHORTEST_WINDOW_S = 2.0
+from ppgssl.inference.settings import SHORTEST_WINDOW_S
 
 
 class EvaluationSettings(BaseModel):

@@ -1,16 +1,18 @@
 """Embed archives: a stream of windows in, a Parquet file of embeddings out.
 
-Memory holds one recording and one batch, however many recordings there are, and the next recording
+Memory holds one part and one recording, however many recordings there are, and the next recording
 is read while the encoder computes. What is done is kept in a folder of parts (`bulk_parts.py`), so
 that a run that was interrupted continues where it was.
 """
 
+import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,21 +21,33 @@ from jaxtyping import Float
 from ppgssl.errors import RecordingError
 from ppgssl.inference.bulk_parts import Parts
 from ppgssl.inference.bulk_sources import RawWindow, Unit
-from ppgssl.inference.encoder import PpgEncoder
+from ppgssl.inference.embedding_file import embeddings_schema
+from ppgssl.inference.encoder import PpgEncoder, Rows
 from ppgssl.inference.granularity import Granularity
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+PLACE = "place"  # of a row's window in its part; a column while the part is put in order
 
 PART_SAMPLES = 20_000_000
 """Windows of so many samples are lost at most where a run is killed: about half a minute's work."""
 
+ROW_SAMPLES = 512
+"""An embedding takes as much memory as so many samples: bounds the parts of very short windows."""
+
 
 @dataclass(frozen=True, slots=True)
 class BulkProgress:
-    """How far a run is: units (recordings, or row groups of a dataset) and windows."""
+    """How far a run is: units (recordings, or row groups of a dataset), windows, share of it all.
+
+    Units are those whose windows were handed out; windows and fraction are of what is embedded.
+    """
 
     units: int
     of_units: int
     windows: int
-    name: str
+    fraction: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +58,10 @@ class BulkResult:
     """
 
     windows: int
+    rows: int
     refused: int
     resumed: int
     unreadable: dict[str, str]
-
-
-@dataclass(slots=True)
-class _Part:
-    """What is known of a part once its windows have been handed out."""
-
-    next_unit: int
-    windows: int = 0
-    samples: int = 0
-    unreadable: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class StoppedError(Exception):
@@ -83,119 +88,222 @@ def embed_units(
         encoder: Embeds them.
         out: Parquet file with recording_id, start_s, embedding, quality, fault.
         work: Folder for finished parts; what an earlier run of the same units, encoder and
-            granularity left there is taken over, and it is gone at the end.
+            granularity left there is taken over. Remove it once `out` is where it belongs.
         granularity: A row per window, or per segment of it.
-        on_progress: Called after each batch and each unit.
-        should_stop: Asked before each batch.
+        on_progress: Called at the start, after each batch and after each part.
+        should_stop: Asked after each batch.
 
     Raises:
         RecordingError: No recording could be read.
         StoppedError: It was asked to stop.
     """
-    schema = embeddings_schema(encoder.info.embedding_dim)
-    parts = Parts.open(work, schema, [unit.identity for unit in units], encoder, granularity)
+    schema = embeddings_schema(encoder.info.embedding_dim, encoder.info.sha256)
+    parts = Parts.open(work, schema, _plan(units, encoder, granularity))
     resumed = parts.windows
-
-    def tell(unit: int, windows: int, name: str) -> None:
-        on_progress(BulkProgress(unit, len(units), windows, name))
-
-    tell(parts.next_unit, parts.windows, "")
     while parts.next_unit < len(units):
-        part = _Part(parts.next_unit)
-        stream = _windows(units, part, lambda name: tell(part.next_unit, parts.windows, name))  # noqa: B023
+        part = _Part(units, parts.next_unit, parts.windows, on_progress)
         with parts.writing() as write:
-            for batch in _batches(stream, encoder):
-                if should_stop():
-                    raise StoppedError
-                write(_embed(batch, encoder, granularity, schema))
-                part.windows += len(batch)
-                tell(part.next_unit, parts.windows + part.windows, batch[-1].recording_id)
+            write(part.embed(encoder, granularity, schema, should_stop))
         parts.add(part.next_unit, part.windows, part.unreadable)
     if not parts.windows and parts.unreadable:
         recording_id, reason = next(iter(parts.unreadable.items()))
         raise RecordingError(f"no recording could be read; {recording_id}: {reason}")
-    refused = parts.join(out)
-    return BulkResult(parts.windows, refused, resumed, parts.unreadable)
+    rows, refused = parts.join(out)
+    return BulkResult(parts.windows, rows, refused, resumed, parts.unreadable)
 
 
-def embeddings_schema(embedding_dim: int) -> pa.Schema:
-    """The columns of a Parquet file of embeddings."""
-    return pa.schema(
-        [
-            pa.field("recording_id", pa.string()),
-            pa.field("start_s", pa.float64()),
-            pa.field("embedding", pa.list_(pa.float32(), embedding_dim)),
-            pa.field("quality", pa.float32()),
-            pa.field("fault", pa.string()),
+def _plan(units: Sequence[Unit], encoder: PpgEncoder, granularity: Granularity) -> dict[str, str]:
+    """What parts have to agree in to be parts of one file."""
+    digest = hashlib.sha256("\n".join(unit.identity for unit in units).encode()).hexdigest()
+    return {"units": digest, "encoder": encoder.info.sha256, "granularity": granularity.value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A window, its place in the part, and what it is of the sizes of all units."""
+
+    window: RawWindow
+    place: int
+    size: float
+
+
+class _Part:
+    """Whole units from one on, embedded together until they are large enough.
+
+    Windows of one length are embedded in full batches wherever in the part they stand: recordings
+    are shorter than a batch and end in a window of a length of their own. Their rows are put in
+    order at the end.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        first_unit: int,
+        windows_before: int,
+        on_progress: Callable[[BulkProgress], None],
+    ) -> None:
+        self._units = units
+        self._windows_before = windows_before
+        self._on_progress = on_progress
+        self._size = sum(unit.size for unit in units)
+        self._done = float(sum(unit.size for unit in units[:first_unit]))
+        self.next_unit = first_unit
+        """First one whose windows have not been handed out."""
+        self.windows = 0
+        """That have been embedded, or refused."""
+        self.unreadable: dict[str, str] = {}
+
+    def embed(
+        self,
+        encoder: PpgEncoder,
+        granularity: Granularity,
+        schema: pa.Schema,
+        should_stop: Callable[[], bool],
+    ) -> pa.Table:
+        """The rows of all windows, in order.
+
+        Raises:
+            StoppedError: It was asked to stop.
+        """
+        with_place = schema.append(pa.field(PLACE, pa.int64()))
+        tables = [with_place.empty_table()]
+        self._tell()
+        batches = (_check(batch, encoder) for batch in _batches(self._placed(), encoder))
+        for batch, rows in _one_ahead(batches, lambda b: b.embed(encoder, granularity)):
+            tables += batch.tables(rows, with_place)
+            self.windows += batch.num_windows
+            self._done += batch.size
+            self._tell()
+            if should_stop():
+                raise StoppedError
+        self._tell()
+        return pa.concat_tables(tables).sort_by(PLACE).drop_columns(PLACE)  # a stable sort
+
+    def _tell(self) -> None:
+        windows = self._windows_before + self.windows
+        fraction = min(1.0, self._done / self._size) if self._size else 0.0
+        self._on_progress(BulkProgress(self.next_unit, len(self._units), windows, fraction))
+
+    def _placed(self) -> Iterator[_Placed]:
+        places, samples = count(), 0
+        with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+            loading = self._load(reader, self.next_unit)
+            while loading is not None and samples < PART_SAMPLES:
+                unit, following = (
+                    self._units[self.next_unit],
+                    self._load(reader, self.next_unit + 1),
+                )
+                try:
+                    windows = loading.result()
+                except RecordingError as error:
+                    self.unreadable[unit.name] = str(error)
+                    windows = ()
+                    self._done += unit.size
+                for window in windows:
+                    samples += len(window.samples) + ROW_SAMPLES
+                    yield _Placed(window, next(places), unit.size / len(windows))
+                self.next_unit += 1
+                loading = following
+
+    def _load(self, reader: ThreadPoolExecutor, place: int) -> "Future[Sequence[RawWindow]] | None":
+        return reader.submit(self._units[place].load) if place < len(self._units) else None
+
+
+def _batches(windows: Iterable[_Placed], encoder: PpgEncoder) -> Iterator[list[_Placed]]:
+    """Windows of one length and rate, as many as a forward pass holds; what is left comes last."""
+    waiting: dict[tuple[int, float], list[_Placed]] = {}
+    for placed in windows:
+        alike = (len(placed.window.samples), placed.window.fs_hz)
+        batch = waiting.setdefault(alike, [])
+        batch.append(placed)
+        if len(batch) == encoder.windows_at_once(*alike):
+            yield waiting.pop(alike)
+    yield from waiting.values()
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A batch of windows of one length and rate: those that are sound, and those refused."""
+
+    sound: Sequence[_Placed]
+    refused: Sequence[tuple[_Placed, str]]
+
+    @property
+    def num_windows(self) -> int:
+        """Refused ones counted."""
+        return len(self.sound) + len(self.refused)
+
+    @property
+    def size(self) -> float:
+        """Of all its windows."""
+        return sum(placed.size for placed in self.sound) + sum(p.size for p, _ in self.refused)
+
+    def embed(self, encoder: PpgEncoder, granularity: Granularity) -> "_Computed | None":
+        """What the encoder makes of the sound windows, where there are any."""
+        if not self.sound:
+            return None
+        samples = np.stack([placed.window.samples for placed in self.sound])
+        fs_hz = self.sound[0].window.fs_hz
+        rows = encoder.embed_sound(samples, fs_hz, granularity)
+        return _Computed(rows, encoder.row_starts_s(samples.shape[-1], fs_hz, granularity))
+
+    def tables(self, computed: "_Computed | None", schema: pa.Schema) -> Iterator[pa.Table]:
+        """The rows with their windows' places."""
+        refused = [
+            {
+                "recording_id": placed.window.recording_id,
+                "start_s": placed.window.start_s,
+                "fault": fault,
+                PLACE: placed.place,
+            }
+            for placed, fault in self.refused
         ]
+        yield pa.Table.from_pylist(refused, schema=schema)
+        if computed is not None:
+            yield computed.table(self.sound, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """Rows of sound windows, and where in a window they begin, seconds."""
+
+    rows: Rows
+    starts_s: Float[np.ndarray, " R"]
+
+    def table(self, windows: Sequence[_Placed], schema: pa.Schema) -> pa.Table:
+        """A line for each row of each window."""
+        per_window = len(self.starts_s)
+        ids = np.repeat([placed.window.recording_id for placed in windows], per_window)
+        windows_s = np.array([placed.window.start_s for placed in windows])[:, None]
+        embedding, quality = self.rows.embedding, self.rows.quality
+        columns = [
+            pa.array(ids.tolist()),
+            pa.array((windows_s + self.starts_s).reshape(-1)),
+            pa.FixedSizeListArray.from_arrays(pa.array(embedding.reshape(-1)), embedding.shape[-1]),
+            pa.array(quality.reshape(-1)),
+            pa.nulls(quality.size, pa.string()),
+            pa.array(np.repeat([placed.place for placed in windows], per_window)),
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _check(batch: Sequence[_Placed], encoder: PpgEncoder) -> _Checked:
+    faults = [encoder.find_fault(placed.window.samples, placed.window.fs_hz) for placed in batch]
+    checked = list(zip(batch, faults, strict=True))
+    return _Checked(
+        [placed for placed, fault in checked if fault is None],
+        [(placed, fault) for placed, fault in checked if fault is not None],
     )
 
 
-def _windows(
-    units: Sequence[Unit], part: _Part, on_unit: Callable[[str], None]
-) -> Iterator[RawWindow]:
-    """The windows of one part: of whole units from its first on, until it is large enough."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
-        loading = _load(reader, units, part.next_unit)
-        while loading is not None and part.samples < PART_SAMPLES:
-            unit, following = units[part.next_unit], _load(reader, units, part.next_unit + 1)
-            try:
-                for window in loading.result():
-                    part.samples += len(window.samples)
-                    yield window
-            except RecordingError as error:
-                part.unreadable[unit.name] = str(error)
-            part.next_unit += 1
-            on_unit(unit.name)
-            loading = following
-
-
-def _load(
-    reader: ThreadPoolExecutor, units: Sequence[Unit], place: int
-) -> "Future[Iterable[RawWindow]] | None":
-    return reader.submit(units[place].load) if place < len(units) else None
-
-
-def _batches(windows: Iterable[RawWindow], encoder: PpgEncoder) -> Iterator[list[RawWindow]]:
-    """Consecutive windows of one length and rate, as many as a forward pass holds."""
-    for (samples, fs_hz), alike in groupby(windows, key=lambda w: (len(w.samples), w.fs_hz)):
-        most = encoder.windows_at_once(samples, fs_hz)
-        batch: list[RawWindow] = []
-        for window in alike:
-            batch.append(window)
-            if len(batch) == most:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-
-def _embed(
-    batch: list[RawWindow], encoder: PpgEncoder, granularity: Granularity, schema: pa.Schema
-) -> pa.Table:
-    faults = [encoder.find_fault(window.samples, window.fs_hz) for window in batch]
-    sound = [window for window, fault in zip(batch, faults, strict=True) if fault is None]
-    rows = iter(_rows(sound, encoder, granularity))
-    starts_s = encoder.row_starts_s(len(batch[0].samples), batch[0].fs_hz, granularity)
-    records: list[dict[str, Any]] = []
-    for window, fault in zip(batch, faults, strict=True):
-        names = {"recording_id": window.recording_id, "fault": fault}
-        if fault is not None:
-            records.append({**names, "start_s": window.start_s})
-            continue
-        for start_s, (embedding, quality) in zip(starts_s, next(rows), strict=True):
-            values = {"embedding": embedding, "quality": quality}
-            records.append({**names, "start_s": window.start_s + start_s, **values})
-    return pa.Table.from_pylist(records, schema=schema)
-
-
-def _rows(
-    windows: list[RawWindow], encoder: PpgEncoder, granularity: Granularity
-) -> Iterator[list[tuple[Float[np.ndarray, " D"], float]]]:
-    """Of each window, its rows' embeddings and qualities."""
-    if not windows:
-        return
-    stacked = np.stack([window.samples for window in windows])
-    rows = encoder.embed_sound(stacked, windows[0].fs_hz, granularity)
-    for vectors, qualities in zip(rows.embedding, rows.quality, strict=True):
-        yield list(zip(vectors, qualities.tolist(), strict=True))
+def _one_ahead(items: Iterable[Item], work: Callable[[Item], Made]) -> Iterator[tuple[Item, Made]]:
+    """Each item and what `work` makes of it, while the next one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="embedding") as worker:
+        waiting: deque[tuple[Item, Future[Made]]] = deque()
+        for item in items:
+            waiting.append((item, worker.submit(work, item)))
+            if len(waiting) > 1:
+                done, made = waiting.popleft()
+                yield done, made.result()
+        for done, made in waiting:
+            yield done, made.result()

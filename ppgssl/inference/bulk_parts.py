@@ -4,23 +4,21 @@
     WORK/000000000120.parquet  rows of the units from the last part's end to before unit 120
     WORK/000000000120.json     its counts, written last: a part that has one is finished
 
-Parts need as much disk as the result itself, and are gone once it is there.
+Parts need as much disk as the result itself; whoever has put that in its place removes them. A
+finished part never changes.
 """
 
-import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from ppgssl.inference.encoder import PpgEncoder
-from ppgssl.inference.granularity import Granularity
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished.parquet"
@@ -45,23 +43,14 @@ class Parts:
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        schema: pa.Schema,
-        units: Sequence[str],
-        encoder: PpgEncoder,
-        granularity: Granularity,
-    ) -> Self:
+    def open(cls, folder: Path, schema: pa.Schema, plan: Mapping[str, str]) -> Self:
         """The parts of this plan that an earlier run finished; those of another are removed."""
-        digest = hashlib.sha256("\n".join(units).encode()).hexdigest()
-        plan = {"units": digest, "encoder": encoder.info.sha256, "granularity": granularity.value}
         if _read(folder / PLAN) != plan:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             _write(folder / PLAN, plan)
         parts = cls(folder, schema)
-        for path in parts._reports():
+        for path in _reports(folder):
             parts._count(int(path.stem), _read(path) or {})
         return parts
 
@@ -74,39 +63,71 @@ class Parts:
     def add(self, next_unit: int, windows: int, unreadable: dict[str, str]) -> None:
         """What was written is a part, up to before a unit."""
         name = self.folder / f"{next_unit:012d}"
+        _sync(self.folder / UNFINISHED)
         (self.folder / UNFINISHED).replace(name.with_suffix(".parquet"))
         report = {"windows": windows, "unreadable": unreadable}
         _write(name.with_suffix(".json"), report)
         self._count(next_unit, report)
 
-    def join(self, out: Path) -> int:
-        """Write all parts as one file, in its place as a whole or not at all, and remove them.
+    def join(self, out: Path) -> tuple[int, int]:
+        """Write all parts as one file, in its place as a whole or not at all.
 
         Returns:
-            How many windows were refused.
+            How many rows there are, and how many of them are of refused windows.
         """
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary, refused = out.with_name(f".{out.name}.partial"), 0
+        temporary, rows, refused = out.with_name(f".{out.name}.partial"), 0, 0
         try:
             with pq.ParquetWriter(temporary, self.schema) as writer:
-                for report in self._reports():
+                for report in _reports(self.folder):
                     with pq.ParquetFile(report.with_suffix(".parquet")) as part:
                         for batch in part.iter_batches():
+                            rows += len(batch)
                             refused += len(batch) - batch.column("fault").null_count
                             writer.write_batch(batch)
+            _sync(temporary)
             temporary.replace(out)
         finally:
             temporary.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return refused
-
-    def _reports(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*.json"))
+        return rows, refused
 
     def _count(self, next_unit: int, report: dict[str, Any]) -> None:
         self.next_unit = next_unit
         self.windows += report["windows"]
         self.unreadable |= report["unreadable"]
+
+
+def take_over(earlier: Iterable[Path], folder: Path) -> None:
+    """Give a new run what another one finished: of these folders, the one that got furthest.
+
+    Parts are linked, not moved: a run that was frozen and wakes finds its own as it left them, and
+    nothing that it writes is read by the new one.
+
+    Args:
+        earlier: Folders of parts, or where such would be.
+        folder: Of the new run; made where there is anything to take over.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    furthest = max(earlier, key=_end, default=None)
+    if furthest is None or not _reports(furthest):
+        return
+    folder.mkdir()
+    with suppress(FileNotFoundError):  # its run is still alive and removes them: take what is left
+        os.link(furthest / PLAN, folder / PLAN)
+        for report in _reports(furthest):
+            for name in (report.with_suffix(".parquet").name, report.name):
+                os.link(furthest / name, folder / name)
+
+
+def _reports(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.json"))
+
+
+def _end(folder: Path) -> int:
+    """The unit up to which a folder's parts go."""
+    return max((int(report.stem) for report in _reports(folder)), default=0)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -116,7 +137,13 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(content), "utf-8")
     temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    """See a file's content onto the disk, before a name says that it is whole."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 A unit is what is read at once, and what a resumed run begins anew or does not touch again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from ppgssl.data.dataset import Dataset, open_dataset
-from ppgssl.data.manifest import MANIFEST_NAME
-from ppgssl.data.recordings import Recording, RecordingRef, find_recordings
+from ppgssl.data.dataset import Dataset, is_dataset, open_dataset
+from ppgssl.data.recordings import Recording, RecordingRef, check_recordings, find_recordings
 from ppgssl.data.schema import SPLITS
 from ppgssl.data.windows import Windows
+from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
 from ppgssl.signal.quality import fill_gaps
 
 UNIT_SAMPLES = 8_000_000
@@ -40,20 +40,96 @@ class Unit:
     Attributes:
         name: For people.
         identity: Changes where another result has to be expected.
+        size: Bytes, or about as many: how much work it is beside the other units.
         load: Reads its windows.
     """
 
     name: str
     identity: str
-    load: Callable[[], Iterable[RawWindow]]
+    size: int
+    load: Callable[[], Sequence[RawWindow]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUnits:
+    """What there is to embed, and the files that are no usable recordings, each with the reason."""
+
+    units: list[Unit]
+    skipped: list[tuple[Path, str]]
+
+
+def find_units(
+    sources: Sequence[str | Path],
+    settings: EmbeddingSettings,
+    *,
+    format: str = "auto",
+    own_window_s: float,
+    own_fs_hz: float,
+    within: Path | None = None,
+) -> FoundUnits:
+    """The windows of dataset folders, as they are cut, then those of all recordings.
+
+    Args:
+        sources: Dataset folders, and files, folders and globs of recordings.
+        settings: How recordings are read and cut.
+        format: Of the recordings, or auto.
+        own_window_s: Length of windows where the settings name none.
+        own_fs_hz: Rate of the rows of arrays where the settings name none.
+        within: Files that lie outside this folder, behind a link, are skipped.
+
+    Raises:
+        DatasetError: A dataset is damaged, or all sources are and a setting is of recordings.
+        RecordingError: A source does not exist, or gives no recording.
+    """
+    datasets = [source for source in sources if is_dataset(Path(source))]
+    others = [source for source in sources if source not in datasets]
+    units = [unit for folder in datasets for unit in dataset_units(open_dataset(Path(folder)))]
+    if not others:
+        settings.refuse_of_recordings(Path(datasets[0]).name)
+        return FoundUnits(units, [])
+    found = find_recordings(
+        others,
+        format=format,
+        channel=settings.channel,
+        fs_hz=settings.fs_hz,
+        window_fs_hz=settings.fs_hz or own_fs_hz,
+        within=within,
+    )
+    window_s = settings.window_seconds or own_window_s
+    return FoundUnits(units + recording_units(found.refs, window_s), found.skipped)
+
+
+def check_units(folder: Path, settings: EmbeddingSettings, *, own_fs_hz: float) -> None:
+    """Refuse a folder in which `find_units` would find nothing, without looking at all of it.
+
+    Raises:
+        DatasetError: The dataset is damaged, or a setting is of recordings.
+        RecordingError: There is no usable recording.
+    """
+    if is_dataset(folder):
+        open_dataset(folder)
+        settings.refuse_of_recordings(folder.name)
+        return
+    check_recordings(
+        folder,
+        channel=settings.channel,
+        fs_hz=settings.fs_hz,
+        window_fs_hz=settings.fs_hz or own_fs_hz,
+    )
 
 
 def recording_units(refs: Sequence[RecordingRef], window_s: float) -> list[Unit]:
     """A unit per recording, cut into windows side by side; what is left at its end is shorter.
 
-    A row of a two-dimensional array is a window as it stands.
+    Less than can be embedded is left out, unless it is all there is. A row of a two-dimensional
+    array is a window as it stands.
     """
-    return [Unit(ref.recording_id, _identity(ref), partial(_cut, ref, window_s)) for ref in refs]
+    return [
+        Unit(
+            ref.recording_id, _identity(ref, window_s), ref.size_bytes, partial(_cut, ref, window_s)
+        )
+        for ref in refs
+    ]
 
 
 def dataset_units(dataset: Dataset) -> list[Unit]:
@@ -67,33 +143,19 @@ def dataset_units(dataset: Dataset) -> list[Unit]:
             assert places is not None
             rows = places.slice(first, size)
             load = partial(_read, windows, rows, dataset.fs_hz, size, number)
-            units.append(Unit(f"{split} {first}", _identity_of(rows, split, first), load))
+            identity = _identity_of(rows, split, first)
+            size_bytes = np.dtype(np.float32).itemsize * len(rows) * dataset.window_samples
+            units.append(Unit(f"{split} {first}", identity, size_bytes, load))
     return units
 
 
-def folder_units(folder: Path, window_s: float, fs_hz: float | None) -> list[Unit]:
-    """The units of a dataset folder, or else of the recordings in and below a folder.
-
-    Files behind links that lead out of the folder are left out.
-
-    Raises:
-        DatasetError: The dataset is damaged.
-        RecordingError: There is no recording.
-    """
-    if (folder / MANIFEST_NAME).is_file():
-        return dataset_units(open_dataset(folder))
-    root = folder.resolve()
-    found = find_recordings([folder], fs_hz=fs_hz)
-    inside = [ref for ref in found.refs if ref.path.resolve().is_relative_to(root)]
-    return recording_units(inside, window_s)
-
-
-def _identity(ref: RecordingRef) -> str:
+def _identity(ref: RecordingRef, window_s: float) -> str:
     changed_ns = ref.path.stat().st_mtime_ns
-    return f"{ref.recording_id} {ref.path} {ref.record} {ref.row} {ref.size_bytes} {changed_ns}"
+    where = f"{ref.recording_id} {ref.path} {ref.record} {ref.row} {ref.options}"
+    return f"{where} {ref.size_bytes} {changed_ns} {window_s}"
 
 
-def _cut(ref: RecordingRef, window_s: float) -> Iterable[RawWindow]:
+def _cut(ref: RecordingRef, window_s: float) -> Sequence[RawWindow]:
     recording = ref.load()
     if ref.is_window:
         return [RawWindow(recording.recording_id, 0.0, recording.fs_hz, recording.signal)]
@@ -105,12 +167,10 @@ def cut(recording: Recording, window_s: float) -> Iterator[RawWindow]:
     samples = fill_gaps(recording.signal, recording.fs_hz)
     per_window = round(window_s * recording.fs_hz)
     for start in range(0, len(samples), per_window):
-        yield RawWindow(
-            recording.recording_id,
-            start / recording.fs_hz,
-            recording.fs_hz,
-            samples[start : start + per_window],
-        )
+        piece = samples[start : start + per_window]
+        if start == 0 or len(piece) >= SHORTEST_WINDOW_S * recording.fs_hz:
+            start_s = start / recording.fs_hz
+            yield RawWindow(recording.recording_id, start_s, recording.fs_hz, piece)
 
 
 def _identity_of(rows: pa.Table, split: str, first: int) -> str:
@@ -120,7 +180,7 @@ def _identity_of(rows: pa.Table, split: str, first: int) -> str:
 
 def _read(
     windows: Windows, rows: pa.Table, fs_hz: float, size: int, number: int
-) -> Iterable[RawWindow]:
+) -> Sequence[RawWindow]:
     batches = windows.batches(size, seed=None, start_batch=number, read_ahead=0)
     signal = next(iter(batches)).signal
     return [

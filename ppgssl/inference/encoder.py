@@ -21,6 +21,7 @@ from ppgssl.errors import WindowError
 from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import lanes
+from ppgssl.inference.settings import SHORTEST_WINDOW_S
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.models.pooling import divide_up
@@ -30,7 +31,6 @@ from ppgssl.signal.resample import resample, resampled_length
 DEFAULT_ENCODER = "default"
 DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
 
-SHORTEST_WINDOW_S = 2.0  # at least one heartbeat, even at 30 bpm
 LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 # of one forward pass, by device: few enough for a core's caches, many enough to fill a GPU
 PASS_SAMPLES = {"cpu": 80_000, "cuda": 600_000}

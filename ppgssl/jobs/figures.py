@@ -174,8 +174,10 @@ def _as_told(job_id: str, kind: str, progress: dict[str, Any]) -> RunningJob:
     )
 
 
-def _step_seconds(progress: dict[str, float | None]) -> float | None:
-    """The time left, shared out over the steps left."""
+def _step_seconds(progress: dict[str, Any]) -> float | None:
+    """The time left, shared out over the steps left; those of a stage are shares of it."""
+    if progress.get("stage") is not None:
+        return None
     eta_s, steps_left = (
         progress.get("eta_s"),
         (progress.get("steps") or 0) - (progress.get("step") or 0),

@@ -49,7 +49,7 @@ def _finish(store: JobStore, root: Path, removal: Removal) -> bool:
 def tidy_attempts(store: JobStore, settings: Settings, job_id: str) -> Sequence[Path]:
     """Remove what the runs of a finished job left and no row names: their worker was killed.
 
-    Checkpoints that rows name stay, and the report of the last claim, with their attempts.
+    Checkpoints that rows name stay, and the last claim's report or embeddings, with their attempts.
 
     Returns:
         What was removed.
@@ -61,8 +61,9 @@ def tidy_attempts(store: JobStore, settings: Settings, job_id: str) -> Sequence[
     root = settings.artifact_root.resolve()
     published = {root / row.folder for row in store.checkpoints(job_id)}
     claim = store.newest_claim(job_id)
-    if claim is not None and (report := settings.report_folder(job_id, claim)).is_dir():
-        published.add(report.resolve())
+    if claim is not None:
+        results = (f(job_id, claim) for f in (settings.report_folder, settings.embeddings_folder))
+        published |= {folder.resolve() for folder in results if folder.is_dir()}
     unpublished = list(_unpublished(settings.attempts_folder(job_id).resolve(), published))
     for path in unpublished:
         remove_folder(root, path)

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ppgssl.errors import ConfigError
-from ppgssl.jobs.kinds import JOBS_FOLDER, REPORT_FOLDER
+from ppgssl.jobs.kinds import EMBEDDINGS_FOLDER, JOBS_FOLDER, REPORT_FOLDER
 
 DATABASE_FILE = "ppgssl.sqlite"
 
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
 
     @property
     def kept_encoders(self) -> Path:
-        """Where the encoders lie that evaluations need, each in a folder named by its sha256."""
+        """Where the encoders lie that jobs need, each in a folder named by its sha256."""
         return self.artifact_root / "encoders"
 
     def job_folder(self, job_id: str) -> Path:
@@ -195,6 +195,10 @@ class Settings(BaseSettings):
     def report_folder(self, job_id: str, claim: int) -> Path:
         """Where the report of an evaluation lies, once it is whole."""
         return self.attempt_folder(job_id, claim) / REPORT_FOLDER
+
+    def embeddings_folder(self, job_id: str, claim: int) -> Path:
+        """Where the embeddings of a job lie, once they are whole."""
+        return self.attempt_folder(job_id, claim) / EMBEDDINGS_FOLDER
 
 
 def load_settings() -> Settings:

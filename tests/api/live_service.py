@@ -1,6 +1,7 @@
 """A real API on a loopback port, in a thread of the test's process, and the job table behind it."""
 
 import hashlib
+import json
 import shutil
 import threading
 import time
@@ -21,6 +22,7 @@ from ppgssl.config import load_config
 from ppgssl.data.schema import windows_table
 from ppgssl.data.writer import DatasetWriter
 from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.kinds import EMBEDDINGS_FILE, EMBEDDINGS_SUMMARY
 from ppgssl.jobs.records import CheckpointFile, Claim, LossPoint, NewCheckpoint, NewJob, Report
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
@@ -32,6 +34,25 @@ REPORT = {
     "report.md": "# Report\n0.5 ± 0.1\n".encode(),
     "hr_bpm.png": b"\x89PNG\r\n\x1a\n...",
 }
+
+
+EMBEDDINGS = b"PAR1 embeddings PAR1"
+
+
+def summary_of(content: bytes) -> dict[str, Any]:
+    """What a run says of a file of embeddings."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {
+        "windows": 7,
+        "rows": 7,
+        "refused": 0,
+        "unreadable": {},
+        "skipped": {},
+        "granularity": "window",
+        "embedding_dim": 512,
+        "encoder_sha256": "ab" * 32,
+        "files": [{"name": EMBEDDINGS_FILE, "size": len(content), "sha256": sha256}],
+    }
 
 
 @dataclass
@@ -93,6 +114,22 @@ class Service:
         folder.mkdir(parents=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
+        return self.store.succeed(claim.lease)
+
+    def embed(self, **config: Any) -> Claim:
+        """A bulk embedding in a worker's hands, past all checks."""
+        self.store.create(NewJob("embed", config, dataset="made"))
+        claim = self.store.claim("worker-1", ["embed"], LEASE)
+        assert claim is not None
+        return claim
+
+    def embedded(self, content: bytes = EMBEDDINGS, **told: Any) -> Job:
+        """A bulk embedding that succeeded, with this as its file; `told` goes into the summary."""
+        claim = self.embed(model="default", encoder={"sha256": "ab" * 32})
+        folder = self.settings.embeddings_folder(claim.job.id, claim.lease.number)
+        folder.mkdir(parents=True)
+        (folder / EMBEDDINGS_FILE).write_bytes(content)
+        (folder / EMBEDDINGS_SUMMARY).write_text(json.dumps(summary_of(content) | told))
         return self.store.succeed(claim.lease)
 
     def trained(self, source: Path) -> Job:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_service import REPORT, Service, make_dataset
+from live_service import EMBEDDINGS, REPORT, Service, make_dataset, summary_of
 
 from ppgssl.client import ENCODER_FILES, AsyncClient, Client, Embeddings, Event, RefusedError
 from ppgssl.errors import ServiceError
@@ -247,6 +247,30 @@ def test_a_report_is_read_and_downloaded(service: Service, tmp_path: Path):
     assert report["windows"] == 7
     assert markdown.encode() == REPORT["report.md"]
     assert {path.name: path.read_bytes() for path in paths} == REPORT
+
+
+def test_an_embedding_is_submitted_with_its_model_and_settings(service: Service, best_folder: Path):
+    make_dataset(service.settings.data_root / "made")
+    trained = service.trained(best_folder)
+
+    with Client(service.url) as client:
+        job = client.submit_embedding("made", model=trained.id, granularity="segment", name="all")
+
+    assert (job.kind, job.name) == ("embed", "all")
+    assert job.config["encoder"]["job_id"] == trained.id
+    assert job.config["granularity"] == "segment"
+
+
+def test_embeddings_are_summarised_and_downloaded(service: Service, tmp_path: Path):
+    job = service.embedded()
+
+    with Client(service.url) as client:
+        told = client.embedded(job.id)
+        (path,) = client.download_embeddings(job.id, tmp_path / "embeddings")
+
+    assert told == summary_of(EMBEDDINGS)
+    assert path == tmp_path / "embeddings" / "embeddings.parquet"
+    assert path.read_bytes() == EMBEDDINGS
 
 
 def test_what_the_service_refuses_is_told_in_its_words(service: Service):

@@ -184,5 +184,5 @@ def test_the_config_of_each_kind_is_documented(service: Service):
     kinds = schemas["JobCreate"]["discriminator"]["mapping"]
     evaluation = schemas[kinds["evaluate"].rpartition("/")[2]]
     config = schemas[evaluation["properties"]["config"]["$ref"].rpartition("/")[2]]
-    assert kinds.keys() == {"pretrain", "evaluate"}
+    assert kinds.keys() == {"pretrain", "evaluate", "embed"}
     assert {"model", "labels", "seed"} <= config["properties"].keys()

@@ -17,6 +17,7 @@ from live_service import REPORT, Service, make_dataset, serving, settings_in
 from schemathesis.checks import not_a_server_error
 
 from api.app import create_app
+from ppgssl.jobs.kinds import EMBEDDINGS_FILE
 from ppgssl.jobs.records import JobError
 from ppgssl.jobs.settings import Settings
 
@@ -55,7 +56,7 @@ class Fuzzed:
         known = {
             "job_id": jobs,
             "checkpoint": ["best"],
-            "file": ["encoder.json", *REPORT],
+            "file": ["encoder.json", EMBEDDINGS_FILE, *REPORT],
             "model": ["production", "default"],
         }
         if parameter == "webhook_id":
@@ -102,10 +103,13 @@ def filled(service: Service, best_folder: Path) -> Fuzzed:
     service.record(failed, [1, 2, 3], log_lines=["a line"])
     service.store.fail(failed.lease, JobError("dataset_invalid", "no"))
     trained, reported = service.trained(best_folder), service.evaluated()
+    embedded = service.embedded()
     service.store.set_alias("production", trained.id)
     running = service.run()
     service.record(running, [1, 2, 3], log_lines=["a line"])
-    fuzzed = Fuzzed(service, [trained.id, reported.id, failed.job.id], [running.job.id])
+    fuzzed = Fuzzed(
+        service, [trained.id, reported.id, embedded.id, failed.job.id], [running.job.id]
+    )
     fuzzed.unfinished.append(service.queue().id)
     return fuzzed
 

@@ -10,6 +10,7 @@ import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
 
+from ppgssl.data.simulated import write_simulated
 from ppgssl.jobs.records import JobError, LossPoint, Report
 
 REPORT = json.dumps(
@@ -200,6 +201,49 @@ def test_an_evaluation_is_submitted_by_the_form(service: Service, best_folder: P
 
     [job] = service.store.jobs(limit=1).items
     assert (job.kind, job.config["labels"]) == ("evaluate", ["age"])
+    assert job.config["encoder"]["job_id"] == trained.id
+
+
+@pytest.mark.browser
+def test_what_a_job_embedded_is_shown_with_its_file(service: Service, page: Page):
+    job = service.embedded(windows=1234, rows=1234, refused=2, unreadable={"a": "<b>broken</b>"})
+
+    page.open(f"{service.url}/#/jobs/{job.id}")
+    page.wait_for("document.querySelector('a[download]')")
+
+    text = page.text()
+    link = page.evaluate("document.querySelector('a[download]').getAttribute('href')")
+    assert link == f"/v1/jobs/{job.id}/embeddings/embeddings.parquet"
+    assert "1,234, one per window" in text
+    assert "Recordings that could not be read: 1" in text
+    assert "Checkpoints" not in text
+    assert "Losses" not in text
+
+
+@pytest.mark.browser
+def test_a_bulk_embedding_is_submitted_by_the_form(service: Service, best_folder: Path, page: Page):
+    write_simulated(
+        service.settings.data_root / "clinic",
+        subjects=1,
+        minutes=0.5,
+        fs_hz=125,
+        seed=0,
+        on_subject=lambda _: None,
+    )
+    trained = service.trained(best_folder)
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for(f"document.querySelector('option[value={trained.id}]')")
+    page.evaluate(CHOOSE_EVALUATION.replace("evaluate", "embed"))
+    page.evaluate("document.querySelector('[placeholder^=instead]').value = 'clinic'")
+    page.evaluate(f"document.querySelector('option[value={trained.id}]').selected = true")
+    page.evaluate("document.querySelector('form').requestSubmit()")
+    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+
+    [job] = service.store.jobs(limit=1).items
+    assert (job.kind, job.dataset) == ("embed", "clinic")
     assert job.config["encoder"]["job_id"] == trained.id
 
 

@@ -53,6 +53,14 @@ def test_a_report_goes_with_its_job(service: Service):
     assert not service.settings.job_folder(job.id).exists()
 
 
+def test_embeddings_go_with_their_job(service: Service):
+    job = service.embedded()
+
+    service.http.delete(f"/v1/jobs/{job.id}")
+
+    assert not service.settings.job_folder(job.id).exists()
+
+
 def test_an_unfinished_job_is_not_deleted_and_its_status_is_told(service: Service):
     job = service.run().job
 

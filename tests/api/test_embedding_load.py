@@ -77,6 +77,13 @@ def waiting(service: Service) -> float:
     return float(line.split()[1])
 
 
+def counted(service: Service, route: str, status: int) -> float:
+    labels = f'{{method="POST",route="{route}",status="{status}"}}'
+    lines = service.http.get("/metrics").text.splitlines()
+    (line,) = [x for x in lines if x.startswith(f"ppgssl_http_requests_total{labels}")]
+    return float(line.split()[1])
+
+
 def test_a_full_queue_answers_429_with_the_time_to_wait_and_then_takes_again(
     small: Service, gate: Gate
 ):
@@ -111,6 +118,7 @@ def test_a_request_that_would_wait_too_long_is_refused(tmp_path: Path, gate: Gat
             until(lambda: len(gate.calls) == 2)
 
             assert ask(service).status_code == 429
+            assert counted(service, "create_embeddings", 429) == 1
 
             gate.opened.set()
             assert first.result().status_code == 200

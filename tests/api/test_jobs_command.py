@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_service import REPORT, Service, make_dataset, serving, settings_in
+from live_service import EMBEDDINGS, REPORT, Service, make_dataset, serving, settings_in
 from typer.testing import CliRunner, Result
 
 from ppgssl.cli.jobs import app
 from ppgssl.client import Client, Event
-from ppgssl.jobs.records import JobError
+from ppgssl.jobs.records import JobError, Report
 
 
 @pytest.fixture
@@ -147,6 +147,45 @@ def test_a_report_is_printed_and_downloaded(command: Service, tmp_path: Path):
     assert downloaded.stdout.splitlines() == [str(out / name) for name in sorted(REPORT)]
 
 
+def test_an_embedding_is_submitted_by_name(command: Service, best_folder: Path):
+    trained = command.trained(best_folder)
+
+    result = run(
+        *("submit", "--kind", "embed", "--dataset", "made", "--model", trained.id),
+        *("--set", "granularity=segment"),
+    )
+
+    [job] = command.store.jobs(limit=1).items
+    assert result.exit_code == 0, result.output
+    assert "kind      embed" in result.stdout
+    assert f"{trained.id}, sha256 {job.config['encoder']['sha256']}" in result.stdout
+    assert job.config["granularity"] == "segment"
+
+
+def test_embeddings_are_downloaded(command: Service, tmp_path: Path):
+    job = command.embedded()
+    out = tmp_path / "embeddings"
+
+    result = run("download", job.id, "--out", str(out))
+
+    assert result.stdout == f"{out / 'embeddings.parquet'}\n"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        "embeddings.parquet": EMBEDDINGS
+    }
+
+
+def test_a_stage_that_goes_on_is_told_once_per_cent(command: Service):
+    claim = command.embed()
+    for step in (500, 500, 503, 510):
+        told = {"step": step, "steps": 1000, "fraction": step / 1000, "stage": "embedding"}
+        command.store.record(claim.lease, Report(progress=told))
+    command.store.succeed(claim.lease)
+
+    lines = run("watch", claim.job.id).stderr.splitlines()
+
+    assert [line for line in lines if "embedding" in line] == [" 50%  embedding", " 51%  embedding"]
+
+
 def test_a_submitted_job_can_be_watched_to_its_end(
     command: Service, monkeypatch: pytest.MonkeyPatch
 ):
@@ -172,6 +211,8 @@ def test_a_submitted_job_can_be_watched_to_its_end(
         (["submit"], "name the dataset"),
         (["submit", "made", "--dataset", "made"], "name one dataset"),
         (["submit", "made", "--label", "hr_bpm"], "add --kind evaluate"),
+        (["submit", "made", "--kind", "embed", "--label", "hr_bpm"], "add --kind evaluate"),
+        (["submit", "made", "--model", "default"], "add --kind evaluate or --kind embed"),
         (["submit", "made", "--kind", "evaluate"], "dataset 'made' has no labels"),
         (["report", "job_00"], "no job has the id 'job_00'"),
         (["show", "job_00"], "no job has the id 'job_00'"),

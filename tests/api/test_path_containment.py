@@ -34,11 +34,12 @@ PATHS = [
 
 @dataclass(frozen=True)
 class Target:
-    """A service with a job, an evaluation, and links that lead out of both roots."""
+    """A service with a job, an evaluation, embeddings, and links that lead out of both roots."""
 
     service: Service
     trained_id: str
     evaluated_id: str
+    embedded_id: str
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         """Status and body of the answer to exactly this request."""
@@ -66,8 +67,8 @@ def target(best_folder: Path) -> Iterator[Target]:
             for root in (service.settings.data_root, service.settings.artifact_root):
                 (root / "linked").symlink_to(folder / "outside")
             (service.settings.data_root / "made" / "linked").symlink_to(folder / "outside")
-            evaluated = service.evaluated()
-            yield Target(service, service.trained(best_folder).id, evaluated.id)
+            results = service.evaluated().id, service.embedded().id
+            yield Target(service, service.trained(best_folder).id, *results)
 
 
 def assert_refused(answer: tuple[int, str]) -> None:
@@ -81,6 +82,7 @@ def test_no_datasets_name_leaves_the_data_root(target: Target, name: str):
     body = {"kind": "pretrain", "dataset": name, "preset": "small"}
 
     assert_refused(target.ask("POST", "/v1/jobs", body))
+    assert_refused(target.ask("POST", "/v1/jobs", {"kind": "embed", "dataset": name}))
 
 
 def test_a_link_out_of_the_data_root_is_not_listed(target: Target):
@@ -99,10 +101,11 @@ def test_no_presets_name_leads_to_another_file(target: Target, name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_models_name_leads_to_a_folder(target: Target, name: str):
     window = {"model": name, "input": [[0.0] * 1250], "fs_hz": 125}
-    evaluation = {"kind": "evaluate", "dataset": "made", "config": {"model": name}}
 
     assert_refused(target.ask("POST", "/v1/embeddings", window))
-    assert_refused(target.ask("POST", "/v1/jobs", evaluation))
+    for kind in ("evaluate", "embed"):
+        asked = {"kind": kind, "dataset": "made", "config": {"model": name}}
+        assert_refused(target.ask("POST", "/v1/jobs", asked))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,11 +123,13 @@ def test_no_alias_points_at_a_path(target: Target, name: str):
         *("/v1/jobs/{}", "/v1/jobs/{}/logs", "/v1/jobs/{}/events", "/v1/jobs/{}/report/report.md"),
         *("/v1/jobs/{trained}/checkpoints/{}/encoder.json",),
         *("/v1/jobs/{trained}/checkpoints/best/{}", "/v1/jobs/{evaluated}/report/{}"),
+        *("/v1/jobs/{embedded}/embeddings/{}",),
         *("/v1/models/{}", "/static/{}", "/v1/{}", "/{}"),
     ],
 )
 def test_no_path_reaches_a_file_beside_the_roots(target: Target, place: str, path: str):
-    where = place.format(path, trained=target.trained_id, evaluated=target.evaluated_id)
+    ids = {"trained": target.trained_id, "evaluated": target.evaluated_id}
+    where = place.format(path, **ids, embedded=target.embedded_id)
 
     assert_refused(target.ask("GET", where))
 

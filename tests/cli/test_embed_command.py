@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ppgssl.data.schema import windows_table
 from ppgssl.data.simulated import write_simulated
+from ppgssl.data.writer import DatasetWriter
 from ppgssl.inference.encoder import load_encoder
 
 
@@ -67,6 +69,36 @@ def test_recordings_are_cut_into_the_encoder_s_windows(encoder_folder, tmp_path)
     assert done.returncode == 0, done.stderr
     assert rows["recording_id"].to_pylist() == ["sim-0000"] * 6 + ["sim-0001"] * 6
     assert rows["start_s"].to_pylist()[:6] == [0, 10, 20, 30, 40, 50]
+
+
+def test_the_windows_of_a_dataset_are_embedded_as_they_are_cut(encoder_folder, tmp_path):
+    signal = pulses(3)
+    rows = windows_table(
+        signal=signal,
+        denoised=signal,
+        recording_ids=["a", "a", "b"],
+        subject_ids=["s", "s", "t"],
+        start_s=[0.0, 5.0, 2.5],
+        valid_s=[10.0] * 3,
+        sqi=[1.0] * 3,
+    )
+    with DatasetWriter(tmp_path / "made", fs_hz=125.0, window_samples=1250) as writer:
+        writer.write(rows, "train")
+        writer.finish()
+    out = tmp_path / "embeddings.parquet"
+
+    done = embed(tmp_path / "made", "--encoder", encoder_folder, "--out", out)
+
+    written = pq.read_table(out)
+    assert done.returncode == 0, done.stderr
+    assert written["recording_id"].to_pylist() == ["a", "a", "b"]
+    assert written["start_s"].to_pylist() == [0.0, 5.0, 2.5]
+    np.testing.assert_allclose(
+        np.stack(written["embedding"].to_numpy()),
+        load_encoder(encoder_folder).embed(signal).embedding,
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(

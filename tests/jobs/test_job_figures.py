@@ -71,6 +71,18 @@ def test_the_time_of_a_step_is_the_time_left_over_the_steps_left(
     assert figures.running == [RunningJob(job.id, "pretrain", 64.0, 0.25, 2**30, 0.75)]
 
 
+def test_shares_of_a_stage_are_no_steps(engine: Engine, store: JobStore, clock: Clock):
+    job = store.create(NewJob("embed", {}))
+    claim = store.claim("worker", ["embed"], LEASE)
+    assert claim is not None
+    progress = {"step": 10, "steps": 30, "eta_s": 5.0, "windows_per_s": 64.0, "stage": "embedding"}
+    store.record(claim.lease, Report(progress=progress))
+
+    figures = read_figures(engine, clock())
+
+    assert figures.running == [RunningJob(job.id, "embed", 64.0, None, None, None)]
+
+
 def test_finished_jobs_are_counted_without_an_age(engine: Engine, store: JobStore, clock: Clock):
     for _ in range(2):
         store.request_cancel(store.create(NewJob("pretrain", {})).id)

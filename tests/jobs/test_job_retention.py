@@ -1,5 +1,6 @@
 """Which jobs, checkpoints and files have outlived their use; what an alias points at never has."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,19 +154,25 @@ def test_what_runs_left_unpublished_is_removed_once(store: JobStore, clock: Cloc
     assert store.untidied(timedelta(seconds=600)) == []
 
 
-def test_the_report_of_the_last_claim_stays(store: JobStore, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("kind", "place"), [("evaluate", Settings.report_folder), ("embed", Settings.embeddings_folder)]
+)
+def test_the_results_of_the_last_claim_stay(
+    store: JobStore, tmp_path: Path, kind: str, place: Callable[[Settings, str, int], Path]
+):
     settings = Settings(artifact_root=tmp_path)
-    lease = claimed(store, "evaluate")
-    report = settings.report_folder(lease.job_id, lease.number)
+    lease = claimed(store, kind)
+    result = place(settings, lease.job_id, lease.number)
     earlier = settings.attempt_folder(lease.job_id, lease.number - 1)
-    for folder in (report, earlier):
+    parts = result.with_name(".parts")
+    for folder in (result, parts, earlier):
         folder.mkdir(parents=True)
     store.succeed(lease)
 
     removed = tidy_attempts(store, settings, lease.job_id)
 
-    assert removed == [earlier]
-    assert report.is_dir()
+    assert set(removed) == {earlier, parts}
+    assert result.is_dir()
 
 
 def test_a_worker_has_time_to_tidy_up_behind_itself(store: JobStore, clock: Clock):
@@ -176,12 +183,13 @@ def test_a_worker_has_time_to_tidy_up_behind_itself(store: JobStore, clock: Cloc
     assert store.untidied(timedelta(seconds=600)) == []
 
 
-def test_encoders_are_in_use_until_their_evaluations_have_ended(store: JobStore):
-    store.create(NewJob("evaluate", EVALUATION))
+@pytest.mark.parametrize("kind", ["evaluate", "embed"])
+def test_encoders_are_in_use_until_their_jobs_have_ended(store: JobStore, kind: str):
+    store.create(NewJob(kind, EVALUATION))
     store.create(NewJob("pretrain", EVALUATION))
     before = store.encoders_in_use()
 
-    claim = store.claim("worker", ["evaluate"], LEASE)
+    claim = store.claim("worker", [kind], LEASE)
     assert claim is not None
     running = store.encoders_in_use()
     store.succeed(claim.lease)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import Session
 
-from ppgssl.jobs.kinds import JobKind
+from ppgssl.jobs.kinds import OF_AN_ENCODER
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.status import FINISHED
 from ppgssl.jobs.tables import Checkpoint, Job, ModelAlias
@@ -75,8 +75,8 @@ class JobRetention(Transactions):
             return session.scalars(query).all()
 
     def encoders_in_use(self) -> set[str]:
-        """sha256 of the kept encoders that evaluations still need."""
-        query = select(Job.config).where(Job.kind == JobKind.EVALUATE.value, ~IS_FINISHED)
+        """sha256 of the kept encoders that jobs still need."""
+        query = select(Job.config).where(Job.kind.in_(OF_AN_ENCODER), ~IS_FINISHED)
         with self._read() as session:
             return {sha256 for config in session.scalars(query) for sha256 in _encoders(config)}
 
