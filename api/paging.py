@@ -14,7 +14,11 @@ Item = TypeVar("Item")
 Limit = Annotated[int, Query(ge=1, le=1000, description="Largest number of items in a page.")]
 After = Annotated[
     str | None,
-    Query(max_length=255, description="Cursor: `next` of the page before; absent: the first page."),
+    Query(
+        max_length=255,
+        pattern=r"^[^\x00]*$",  # PostgreSQL stores no NUL
+        description="Cursor: `next` of the page before; absent: the first page.",
+    ),
 ]
 
 

@@ -173,6 +173,7 @@ def test_jobs_are_filtered(service: Service):
     [
         ({"after": "job_00"}, "cursor_invalid"),
         ({"after": "x" * 300}, "request_invalid"),
+        ({"after": "a\x00"}, "request_invalid"),
         ({"limit": 0}, "request_invalid"),
         ({"limit": 10**6}, "request_invalid"),
         ({"status": "happy"}, "request_invalid"),

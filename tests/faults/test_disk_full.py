@@ -16,7 +16,7 @@ from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.settings import Settings
 
 STEPS = 60
-DISK_BYTES = 4 * 2**20
+DISK_BYTES = 16 * 2**20
 
 
 class SmallDisk:
@@ -102,7 +102,7 @@ def test_a_training_that_found_no_room_has_the_losses_of_one_that_did(
 ):
     bench = artifacts_on
     make_pulses(bench.settings.data_root / "pulses")
-    config = pulse_config("training.epochs=40", "device=cpu")
+    config = pulse_config("training.epochs=20", "device=cpu")
     unlucky, lucky = (
         bench.store.create(NewJob("pretrain", config, dataset="pulses")).id for _ in range(2)
     )

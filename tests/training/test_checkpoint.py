@@ -137,7 +137,7 @@ def test_a_write_that_fails_halfway_leaves_the_earlier_checkpoint(dataset, tmp_p
 def test_a_disk_that_is_really_full_keeps_the_last_checkpoint(dataset, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
