@@ -6,6 +6,7 @@ import typer
 
 from ppgssl import __version__
 from ppgssl.cli import jobs, keys
+from ppgssl.cli.doctor import doctor_command
 from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
@@ -48,6 +49,7 @@ app.command("embed")(embed_command)
 app.command("search")(search_command)
 app.command("index")(index_command)
 app.command("export")(export_command)
+app.command("doctor")(doctor_command)
 app.command("api")(api_command)
 app.command("worker")(worker_command)
 app.add_typer(jobs.app, name="jobs")
