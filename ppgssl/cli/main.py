@@ -10,6 +10,7 @@ from ppgssl.cli.doctor import doctor_command
 from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
+from ppgssl.cli.inspect import inspect_command
 from ppgssl.cli.prepare import prepare_command
 from ppgssl.cli.search import index_command, search_command
 from ppgssl.cli.services import api_command, worker_command
@@ -43,6 +44,7 @@ def common(
 
 app.command("simulate")(simulate_command)
 app.command("prepare")(prepare_command)
+app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("embed")(embed_command)
