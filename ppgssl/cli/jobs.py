@@ -1,7 +1,7 @@
 """`ppgssl jobs ...`: the HTTP service from a shell."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -20,6 +20,7 @@ from ppgssl.cli.output import (
     print_json,
     print_table,
 )
+from ppgssl.cli.watching import JobScreen
 from ppgssl.errors import InputError
 from ppgssl.jobs.kinds import OF_AN_ENCODER, JobKind
 
@@ -217,6 +218,8 @@ def watch_command(
 ) -> None:
     """Follow a job to its end; exit 1 unless it succeeds. With --json one event a line.
 
+    On a terminal the loss curve is drawn as it grows.
+
     Example: ppgssl jobs watch job_0123456789abcdef0123
     """
     with connected(url, api_key) as client:
@@ -224,43 +227,18 @@ def watch_command(
 
 
 def _watch(client: "Client", job_id: str, *, as_json: bool) -> None:
-    said = ""
-    for event in client.watch(job_id):
-        if as_json:
+    if as_json:
+        for event in client.watch(job_id):
             console_out.print(json.dumps(asdict(event)), markup=False)
-            continue
-        line = describe(event.type, event.data)
-        if line and line != said:  # a stage takes many events to move on by a per cent
-            console_err.print(line, markup=False)
-            said = line
+    else:
+        with JobScreen(console_err) as screen:
+            for event in client.watch(job_id):
+                screen.show(event.type, event.data)
     job = client.get(job_id)
     if not as_json:
         _show(job, as_json=False)
     if job.status != "succeeded":
         raise typer.Exit(EXIT_FAILURE)
-
-
-def describe(event_type: str, data: Mapping[str, Any]) -> str:
-    """An event in a line for people; empty where it would only be noise."""
-    if event_type == "status":
-        reason = data["reason"] or (data["error"] or {}).get("message")
-        return f"{data['status']}{f': {reason}' if reason else ''}"
-    if event_type == "warning":
-        return f"warning: {data['message']}"
-    if event_type == "checkpoint" and data["name"] == "best":
-        return f"best checkpoint so far: epoch {data['epoch']}, step {data['step']}"
-    if event_type == "progress" and data.get("stage"):
-        return f"{data['fraction']:4.0%}  {data['stage']}"
-    if event_type == "losses":
-        return "\n".join(_epoch_line(p) for p in data["points"] if p["split"] == "val")
-    return ""
-
-
-def _epoch_line(point: Mapping[str, Any]) -> str:
-    shown = ("total", "explained_variance", "effective_rank")
-    values = {name: point["values"].get(name) for name in shown}
-    figures = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
-    return f"epoch {point['epoch']:3d}  {'  '.join(figures)}"
 
 
 @app.command("losses")

@@ -6,9 +6,11 @@ import typer
 
 from ppgssl import __version__
 from ppgssl.cli import jobs, keys
+from ppgssl.cli.doctor import doctor_command
 from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
+from ppgssl.cli.inspect import inspect_command
 from ppgssl.cli.prepare import prepare_command
 from ppgssl.cli.search import index_command, search_command
 from ppgssl.cli.services import api_command, worker_command
@@ -42,12 +44,14 @@ def common(
 
 app.command("simulate")(simulate_command)
 app.command("prepare")(prepare_command)
+app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("embed")(embed_command)
 app.command("search")(search_command)
 app.command("index")(index_command)
 app.command("export")(export_command)
+app.command("doctor")(doctor_command)
 app.command("api")(api_command)
 app.command("worker")(worker_command)
 app.add_typer(jobs.app, name="jobs")

@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
@@ -128,13 +130,38 @@ def migrate(engine: Engine) -> None:
     """
     if engine.dialect.name == "sqlite":
         _choose_journal(engine)
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = _alembic_config()
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def known_revisions() -> list[str]:
+    """Revisions of the tables that this version knows, the newest last."""
+    scripts = ScriptDirectory.from_config(_alembic_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def revision_of(engine: Engine) -> str | None:
+    """The revision that a database is at; None where it has no tables yet. Changes nothing."""
+    with engine.connect().execution_options(only_reads=True) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None for other databases."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _alembic_config() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _choose_journal(engine: Engine) -> None:

@@ -48,7 +48,7 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
         CheckpointError: A file is missing, damaged, of an unknown version, or does not fit the
             other.
     """
-    folder = _checkpoint_folder(path)
+    folder = checkpoint_folder(path)
     info = read_info(folder)
     weights = _read_bytes(folder / WEIGHTS_FILE)
     found = hashlib.sha256(weights).hexdigest()
@@ -69,7 +69,12 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
     return encoder.eval(), info
 
 
-def _checkpoint_folder(path: Path) -> Path:
+def checkpoint_folder(path: Path) -> Path:
+    """The folder that holds the encoder of a checkpoint folder, run folder or weights file.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     folder = path.parent if path.name == WEIGHTS_FILE else path
     for candidate in (folder, folder / "best"):
         if (candidate / INFO_FILE).is_file():
