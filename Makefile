@@ -44,7 +44,7 @@ test-all: check ## the same with every test that this machine can run
 	@$(PYTESTS) $(PYTEST)
 
 bench: $(INSTALLED) ## how fast it is, beside its floors and its peers, in one table (BENCH)
-	@$(BIN)/python -m benchmarks $(BENCH)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks $(BENCH)
 
 # With any Python that has PyTorch and the library's needs: PYTHON=python3 make bench-gpu
 bench-gpu: ## the encoder on a GPU, against what the GPU can do at all (BENCH, PYTHON)
