@@ -19,12 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import GEMM_SIZE, Figure, in_turn, seconds
 from benchmarks.windows import FS_HZ, LONG, SHORT, windows
 from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER, load_encoder
-from ppgssl.inference.export import export_onnx
+from ppgssl.inference.export import PARITY, export_onnx, relative_distance
 from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
 
-AGREEMENT = 1e-4  # relative
 BATCHES = ((1, LONG), (8, LONG), (1, SHORT), (64, SHORT))
 ROUNDS = 7
 
@@ -45,7 +44,11 @@ def measure() -> Iterator[Figure]:
     for count, samples in BATCHES:
         batch = windows(count, samples)
         expected = eager(written, batch)
-        agreeing = {name: run for name, run in runtimes.items() if agrees(run(batch), expected)}
+        agreeing = {
+            name: run
+            for name, run in runtimes.items()
+            if relative_distance(run(batch), expected) <= PARITY
+        }
         yield from shares(agreeing, batch, flops(written, batch))
     yield Figure("seconds to load the encoder", seconds(lambda: load_encoder("default")), "s")
 
@@ -122,12 +125,6 @@ def openvino(graph: Path) -> dict[str, Runtime]:
         return compiled_for[batch.shape](batch)["embedding"]
 
     return {"OpenVINO": embed}
-
-
-def agrees(found: np.ndarray, expected: np.ndarray) -> bool:
-    """To float32 rounding, window by window."""
-    distance = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
-    return bool(distance.max() <= AGREEMENT)
 
 
 def flops(written: Encoder, batch: Signals) -> int:

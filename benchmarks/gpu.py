@@ -20,6 +20,7 @@ from benchmarks.table import print_table
 from benchmarks.timing import Figure, seconds
 from benchmarks.windows import LONG, SHORT, windows
 from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
+from ppgssl.inference.export import relative_distance
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
 
@@ -166,8 +167,8 @@ def count_work(encoder: Encoder, batch: Tensor, item_bytes: int) -> tuple[int, i
 
 
 def distance(found: Tensor, expected: Tensor) -> float:
-    """Largest relative distance of an embedding."""
-    return float(((found.float() - expected).norm(dim=1) / expected.norm(dim=1)).max())
+    """Largest relative distance of an embedding, wherever they lie and in whichever precision."""
+    return relative_distance(found.float().cpu().numpy(), expected.cpu().numpy())
 
 
 def main() -> None:

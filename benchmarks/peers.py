@@ -21,8 +21,8 @@ from benchmarks.servers import RAW, Server, free_port, ppgssl_api, serving
 from benchmarks.timing import Figure, ratio
 from benchmarks.windows import FS_HZ, LONG, SHORT, windows
 from ppgssl.inference.encoder import load_encoder
+from ppgssl.inference.export import PARITY, relative_distance
 
-AGREEMENT = 1e-4  # relative
 OURS = "ppgssl"
 ROUNDS = 3
 GOAL_RATE, GOAL_P99 = ">= 1.5", "< 1"
@@ -220,13 +220,12 @@ def check(contender: Contender) -> None:
     encoder = load_encoder("default")
     for samples in (SHORT, LONG):
         window = windows(1, samples)
-        expected = encoder.embed(window, FS_HZ).embedding[0]
-        found = contender.embedding(window[0])
-        distance = np.linalg.norm(found - expected) / np.linalg.norm(expected)
-        if distance > AGREEMENT:
+        expected = encoder.embed(window, FS_HZ).embedding
+        distance = relative_distance(contender.embedding(window[0])[None], expected)
+        if distance > PARITY:
             raise RuntimeError(
                 f"{contender.server.url} returns another embedding of {samples} samples: "
-                f"relative distance {distance:.2g}, at most {AGREEMENT:g} expected"
+                f"relative distance {distance:.2g}, at most {PARITY:g} expected"
             )
     contender.server.sleep()
 

@@ -103,7 +103,7 @@ def find(folder: Path, settings: EmbeddingSettings, encoder: PpgEncoder) -> Foun
     found = find_units(
         [folder],
         settings,
-        own_window_s=encoder.info.window_samples / encoder.info.fs_hz,
+        own_window_s=encoder.info.window_s,
         own_fs_hz=encoder.info.fs_hz,
         within=folder,
     )

@@ -59,7 +59,7 @@ def embed_command(
             sources,
             settings,
             format=format,
-            own_window_s=loaded.info.window_samples / loaded.info.fs_hz,
+            own_window_s=loaded.info.window_s,
             own_fs_hz=loaded.info.fs_hz,
         )
         work = out.with_name(f".{out.name}.parts")

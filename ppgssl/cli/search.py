@@ -144,7 +144,7 @@ def _embedded(query: Path, encoder: str, fs_hz: float | None, folder: Path) -> P
     found = find_recordings([query], fs_hz=fs_hz, window_fs_hz=window_fs_hz)
     with console_err.status(f"embedding {query}"):
         embed_units(
-            recording_units(found.refs, info.window_samples / info.fs_hz),
+            recording_units(found.refs, info.window_s),
             loaded,
             out,
             work=folder / "parts",

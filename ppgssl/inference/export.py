@@ -107,5 +107,10 @@ def _distance(session: object, module: nn.Module, samples: int) -> float:
     windows = torch.randn(3, samples, generator=generator)
     expected: np.ndarray = module(windows).numpy()
     (found,) = session.run([OUTPUT_NAME], {INPUT_NAME: windows.numpy()})  # type: ignore[attr-defined]
+    return relative_distance(found, expected)
+
+
+def relative_distance(found: Float[np.ndarray, "N D"], expected: Float[np.ndarray, "N D"]) -> float:
+    """How far the worst embedding lies from what it should be, as a share of its length."""
     error = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
     return float(error.max())

@@ -46,7 +46,7 @@ def describe_checkpoint(path: Path) -> Description:
     facts = {
         "embedding_dim": info.embedding_dim,
         "fs_hz": info.fs_hz,
-        "window_seconds": info.window_samples / info.fs_hz,
+        "window_seconds": info.window_s,
         "parameters": _num_parameters(folder / WEIGHTS_FILE),
         "sha256": info.sha256,
         "training": info.training,

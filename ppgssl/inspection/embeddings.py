@@ -1,8 +1,4 @@
-"""Files of embeddings: of how many windows, how clean, and in how many directions they spread.
-
-Axes used in this file:
-    N  rows that have an embedding    D  width of the embedding
-"""
+"""Files of embeddings: of how many windows, how clean, and in how many directions they spread."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ppgssl.errors import InputError
@@ -33,9 +28,11 @@ def describe_embeddings(path: Path, *, limit: int) -> Description:
         EmbeddingsError: It has no embeddings, or is damaged.
     """
     file = EmbeddingFile.open(path)
-    columns = [name for name in ("recording_id", "quality", "fault") if name in _names(path)]
-    rows = pq.read_table(path, columns=columns)
-    faults = rows["fault"].drop_null() if "fault" in columns else pa.chunked_array([[]])
+    has_faults = "fault" in pq.read_schema(path).names
+    rows = pq.read_table(
+        path, columns=["recording_id", "quality", *(["fault"] if has_faults else [])]
+    )
+    faults = rows["fault"].drop_null() if has_faults else pa.chunked_array([[]])
     sample = _sample(file)
     facts = {
         "windows": file.num_rows,
@@ -43,7 +40,7 @@ def describe_embeddings(path: Path, *, limit: int) -> Description:
         "recordings": len(rows["recording_id"].unique()),
         "embedding_dim": file.width,
         "encoder_sha256": file.encoder_sha256,
-        "effective_rank": _rank(sample),
+        "effective_rank": _rank(file, sample),
     }
     sheets = [_recordings(rows, limit)]
     if len(faults):
@@ -54,12 +51,8 @@ def describe_embeddings(path: Path, *, limit: int) -> Description:
         path,
         facts,
         tuple(sheets),
-        lambda figure: _draw(figure, sample, rows["quality"]),
+        lambda figure: _draw(figure, file, sample, rows["quality"]),
     )
-
-
-def _names(path: Path) -> list[str]:
-    return pq.read_schema(path).names
 
 
 def _sample(file: EmbeddingFile) -> pa.Table:
@@ -69,15 +62,10 @@ def _sample(file: EmbeddingFile) -> pa.Table:
     return rows.filter(pc.is_valid(rows["embedding"]))
 
 
-def _vectors(sample: pa.Table) -> Float[np.ndarray, "N D"]:
-    lists: Any = sample["embedding"].combine_chunks()
-    return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(sample), -1)
-
-
-def _rank(sample: pa.Table) -> float | None:
+def _rank(file: EmbeddingFile, sample: pa.Table) -> float | None:
     if len(sample) < 2:
         return None
-    return effective_rank(torch.from_numpy(_vectors(sample).copy()))
+    return effective_rank(torch.from_numpy(file.vectors(sample).copy()))
 
 
 def _recordings(rows: pa.Table, limit: int) -> Sheet:
@@ -90,11 +78,13 @@ def _recordings(rows: pa.Table, limit: int) -> Sheet:
     return Sheet("recordings", ("recording", "windows", "mean quality"), found)
 
 
-def _draw(figure: Figure, sample: pa.Table, quality: "pa.ChunkedArray[Any]") -> None:
+def _draw(
+    figure: Figure, file: EmbeddingFile, sample: pa.Table, quality: "pa.ChunkedArray[Any]"
+) -> None:
     """A map by the two largest directions, how much each holds, and the quality of all."""
     if len(sample) < 2:
         raise InputError("fewer than two windows have an embedding: there is no map to draw")
-    vectors = _vectors(sample).astype(np.float64)
+    vectors = file.vectors(sample).astype(np.float64)
     left, singular, _ = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     share = singular**2 / (singular**2).sum()
     figure.set_size_inches(*FIGURE_INCHES)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ppgssl.data.dataset import is_dataset
 from ppgssl.data.recordings import find_recordings
@@ -13,7 +12,7 @@ from ppgssl.inspection.dataset import describe_dataset
 from ppgssl.inspection.description import Description
 from ppgssl.inspection.embeddings import describe_embeddings
 from ppgssl.inspection.recordings import describe_recordings
-from ppgssl.models.encoder_file import INFO_FILE, WEIGHTS_FILE
+from ppgssl.models.encoder_file import WEIGHTS_FILE, find_checkpoint_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def inspect(
         InputError: There is nothing of these kinds, or it is damaged.
     """
     path = encoder_path(source)
-    if _is_checkpoint(path):
+    if path.name == WEIGHTS_FILE or find_checkpoint_folder(path) is not None:
         return describe_checkpoint(path)
     if path.is_dir() and is_dataset(path):
         return describe_dataset(path)
@@ -56,8 +55,3 @@ def inspect(
     return describe_recordings(
         path, found, limit=asked.limit, on_recording=lambda: on_recording(total)
     )
-
-
-def _is_checkpoint(path: Path) -> bool:
-    holds = any((folder / INFO_FILE).is_file() for folder in (path, path / "best"))
-    return path.name == WEIGHTS_FILE or holds

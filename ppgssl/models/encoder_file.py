@@ -37,6 +37,11 @@ class EncoderInfo(BaseModel):
     training: dict[str, Any]
     sha256: str
 
+    @property
+    def window_s(self) -> float:
+        """Length of the windows that it was trained on, seconds."""
+        return self.window_samples / self.fs_hz
+
 
 def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
     """Load an encoder in evaluation mode on the CPU.
@@ -75,14 +80,19 @@ def checkpoint_folder(path: Path) -> Path:
     Raises:
         CheckpointError: There is none.
     """
+    found = find_checkpoint_folder(path)
+    if found is None:
+        raise CheckpointError(
+            f"no encoder in {path}: expected a folder with {WEIGHTS_FILE} and {INFO_FILE}, "
+            "such as the folder `best` of a training run"
+        )
+    return found
+
+
+def find_checkpoint_folder(path: Path) -> Path | None:
+    """The same, or None where there is no encoder."""
     folder = path.parent if path.name == WEIGHTS_FILE else path
-    for candidate in (folder, folder / "best"):
-        if (candidate / INFO_FILE).is_file():
-            return candidate
-    raise CheckpointError(
-        f"no encoder in {path}: expected a folder with {WEIGHTS_FILE} and {INFO_FILE}, "
-        "such as the folder `best` of a training run"
-    )
+    return next((at for at in (folder, folder / "best") if (at / INFO_FILE).is_file()), None)
 
 
 def read_info(folder: Path) -> EncoderInfo:
