@@ -16,7 +16,8 @@ def point(step: int, total: float | None, split: str = "train") -> dict:
 def drawn(*points: dict, width: int = 40, **terminal: object) -> str:
     curve = LossCurve()
     curve.add(points)
-    console = Console(file=StringIO(), width=width, **terminal)  # type: ignore[arg-type]
+    environ = {"TERM": "xterm"}
+    console = Console(file=StringIO(), width=width, _environ=environ, **terminal)  # type: ignore[arg-type]
     console.print(curve)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
