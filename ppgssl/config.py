@@ -276,6 +276,11 @@ class TrainingConfig(Section):
     fail_on_collapse: bool = Field(
         default=False, description="Stop a run that collapses, after writing `last`."
     )
+    trackers: Literal["auto"] | tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        default="auto",
+        description="Who else is told the losses; 'auto' is TensorBoard where it is installed, [] "
+        "nobody. One that fails is left out with a warning.",
+    )
 
     @field_validator("self_check", mode="before")
     @classmethod

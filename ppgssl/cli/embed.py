@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
+from ppgssl.cli.output import Rate, console_err, console_out, exit_codes, print_json
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
 
@@ -67,18 +67,24 @@ def embed_command(
             TextColumn("embedding"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[windows]} windows"),
+            TextColumn("{task.fields[windows]} windows, {task.fields[rate]:.0f}/s"),
             TimeRemainingColumn(),
             console=console_err,
         ) as bar:
-            task = bar.add_task("embedding", total=len(found.units), windows=0)
+            task = bar.add_task("embedding", total=len(found.units), windows=0, rate=0.0)
+            rate = Rate()
             result = embed_units(
                 found.units,
                 loaded,
                 out,
                 work=work,
                 granularity=granularity,
-                on_progress=lambda at: bar.update(task, completed=at.units, windows=at.windows),
+                on_progress=lambda at: bar.update(
+                    task,
+                    completed=at.units,
+                    windows=at.windows,
+                    rate=rate.per_second(at.windows),
+                ),
             )
         shutil.rmtree(work)
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json, print_table
@@ -73,7 +74,15 @@ def evaluate_command(
         )
         loaded = load_encoder(encoder)
         others = {name: load_encoder(path) for name, path in map(_named, beside or ())}
-        with console_err.status("reading and cutting the recordings") as status:
+        with Progress(
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=console_err,
+            transient=True,
+        ) as bar:
+            task = bar.add_task("reading and cutting the recordings", total=1.0)
             windows = read_labelled(
                 data,
                 window_s=settings.window_seconds,
@@ -83,7 +92,7 @@ def evaluate_command(
             )
 
             def show(stage: str, share: float) -> None:
-                status.update(f"{stage} ({share:.0%})")
+                bar.update(task, description=stage, completed=share)
 
             result = evaluate(loaded, windows, settings, beside=others, progress=show)
         if report is not None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +43,22 @@ def exit_codes() -> Generator[None]:
     except KeyboardInterrupt:
         console_err.print("interrupted")
         raise typer.Exit(130) from None
+
+
+class Rate:
+    """How many a second, since the first count: what an earlier run did is none of this one's."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+
+    def per_second(self, count: int) -> float:
+        """The rate until now; 0 at the first count."""
+        if self._first is None:
+            self._first = (self._clock(), count)
+        began, before = self._first
+        elapsed_s = self._clock() - began
+        return (count - before) / elapsed_s if elapsed_s else 0.0
 
 
 def _escape(text: str) -> str:

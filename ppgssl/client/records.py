@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ppgssl.html import facts_table
+
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 SINCE_ADDED = dict.fromkeys(("stage", "device_memory_bytes", "device_utilisation"))
 """What the progress of older services does not have."""
@@ -74,6 +76,18 @@ class Job:
     def is_finished(self) -> bool:
         """Nothing will change it any more."""
         return self.status in FINISHED
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "name": self.name,
+            "dataset": self.dataset,
+            "status": self.status,
+            "best": self.best and f"val loss {self.best.val_loss}, epoch {self.best.epoch}",
+            "error": self.error and f"{self.error.code}: {self.error.message}",
+            "warnings": self.warnings,
+        }
+        share = None if self.progress is None else self.progress.fraction
+        return facts_table(f"{self.kind} {self.id}", facts, share=share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ppgssl.data.parquet_windows import ParquetWindows, open_shards
 from ppgssl.data.schema import RESERVED_COLUMNS, SPLITS, Split
 from ppgssl.data.windows import Windows, WindowSource
 from ppgssl.errors import DatasetError
+from ppgssl.html import facts_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,15 @@ class Dataset:
         """The config keys that follow from the windows, for a config that does not say them."""
         seconds = self.window_samples / self.fs_hz
         return {"data": {"window_seconds": seconds, "fs_hz": self.fs_hz}}
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "windows": self.counts,
+            "window": f"{self.window_samples} samples at {self.fs_hz:g} Hz",
+            "labels": self.labels,
+            "warnings": self.warnings,
+        }
+        return facts_table(f"dataset {self.name}", facts)
 
     def split(self, name: str, *, in_memory: bool = False) -> Windows:
         """The windows of `train`, `val` or `test`; there may be none.

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppgssl.errors import WindowError
+from ppgssl.html import facts_table
 from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import lanes
@@ -81,6 +82,17 @@ class PpgEncoder:
         self.device = device
         self._encoder = encoder.to(device).eval()
         self._fused = FusedEncoder(self._encoder) if can_fuse(device) else None
+
+    def _repr_html_(self) -> str:
+        info = self.info
+        facts = {
+            "embedding": f"{info.embedding_dim} numbers",
+            "trained on": f"windows of {info.window_samples / info.fs_hz:g} s at {info.fs_hz:g} Hz",
+            "training": info.training,
+            "device": self.device,
+            "sha256": info.sha256,
+        }
+        return facts_table("encoder", facts)
 
     @property
     def num_bytes(self) -> int:

@@ -64,6 +64,7 @@ from ppgssl.training.schedule import learning_rate_factor
 from ppgssl.training.self_check import self_check
 from ppgssl.training.state import RunState
 from ppgssl.training.step import train_step
+from ppgssl.training.trackers.tracking import TrackedReporter
 from ppgssl.training.validation import to_device, validate
 from ppgssl.views import Views, make_views
 
@@ -79,6 +80,7 @@ FREE_KEYS = frozenset(
         "training.epochs",
         "training.self_check",
         "training.fail_on_collapse",
+        "training.trackers",
     }
 )
 """What a resumed run may change: it decides no step's result."""
@@ -138,9 +140,8 @@ def train(
     """
     check_fit(config, dataset)
     keep_freed_memory()
-    run = TrainingRun(
-        config, dataset, out, reporter or Silent(), should_stop, keep_replaced=keep_replaced
-    )
+    tracked = TrackedReporter(reporter or Silent())
+    run = TrainingRun(config, dataset, out, tracked, should_stop, keep_replaced=keep_replaced)
     if (out / "last").exists():
         if not resume:
             raise CheckpointError(
@@ -149,7 +150,8 @@ def train(
         resume_from = out / "last"
     if resume_from is not None:
         run.restore(resume_from)
-    return run.execute()
+    with tracked.tracking(config, out, list(run.history)):
+        return run.execute()
 
 
 def check_fit(config: Config, dataset: Dataset) -> None:
