@@ -1,8 +1,8 @@
 // The dashboard: routes by the address's hash, one view at a time, each with its own polling.
 
 import { apiKey, get, pause, Problem } from "./service.js";
-import { badge, card, facts, field, h, percent, row, table, time, update } from "./elements.js";
-import { number } from "./chart.js";
+import { path } from "./address.js";
+import { badge, card, facts, field, h, number, percent, row, table, time, update } from "./elements.js";
 import { showJob } from "./job.js";
 import { submitForm } from "./submit.js";
 
@@ -123,15 +123,15 @@ async function route() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const hash = location.hash || "#/";
+  const here = path();
   for (const anchor of document.querySelectorAll("nav a")) {
-    const isHere = anchor.hash === hash || (anchor.hash === "#/" && hash.startsWith("#/jobs"));
+    const isHere = anchor.hash === here || (anchor.hash === "#/" && here.startsWith("#/jobs"));
     if (isHere) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
-  const [pattern, show] = ROUTES.find(([known]) => known.test(hash));
+  const [pattern, show] = ROUTES.find(([known]) => known.test(here));
   try {
-    await show(signal, ...pattern.exec(hash).slice(1));
+    await show(signal, ...pattern.exec(here).slice(1));
   } catch (error) {
     if (signal.aborted) return;
     if (error.status === 401) askForKey();

@@ -55,6 +55,9 @@ CHOOSE_EVALUATION = """
     kind.value = 'evaluate';
     kind.dispatchEvent(new Event('change'));
 """
+PRESS = """
+    document.querySelector('.chart').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}'}}))
+"""
 STATIC = Path(__file__).parent.parent.parent / "api" / "static"
 
 
@@ -70,10 +73,10 @@ def test_the_dashboard_is_served_with_a_policy_that_forbids_everything_from_else
 
 
 def test_the_dashboard_names_no_other_server():
+    own_files = [path for path in STATIC.iterdir() if path.is_file()]
+
     urls = {
-        url
-        for file in STATIC.iterdir()
-        for url in re.findall(r"https?://[^\s\"'`)]+", file.read_text())
+        url for path in own_files for url in re.findall(r"https?://[^\s\"'`)]+", path.read_text())
     }
 
     assert urls == {"http://www.w3.org/2000/svg"}
@@ -118,6 +121,39 @@ def test_curves_grow_while_they_are_watched(service: Service, page: Page):
     page.wait_for("document.querySelector('.log').innerText.includes('second line')")
 
     assert page.evaluate("document.querySelector('h1').innerText") == "a job <b>with</b> markup"
+
+
+@pytest.mark.browser
+def test_arrow_keys_read_the_curves(service: Service, page: Page):
+    claim = service.run()
+    service.record(claim, [1, 2, 4])
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelector('.legend').innerText.includes('0.25 at step 4')")
+    page.evaluate(PRESS.format("ArrowLeft"))
+    page.evaluate(PRESS.format("ArrowLeft"))
+
+    said = page.evaluate("document.querySelector('.card [role=status]').textContent")
+    assert said == "training 0.5 at step 2"
+
+
+@pytest.mark.browser
+def test_the_address_says_which_curves_are_shown(service: Service, page: Page):
+    ours, theirs = service.run("ours"), service.run("theirs")
+    service.record(ours, [1])
+    service.record(theirs, [2])
+
+    page.open(f"{service.url}/#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5&with={theirs.job.id}")
+    page.wait_for("document.querySelector('.legend').innerText.includes('theirs, training')")
+
+    assert page.evaluate("document.querySelector('.legend').innerText").split("\n") == [
+        "this job, training 0.5 at step 1",
+        "theirs, training 0.5 at step 2",
+    ]
+    assert page.evaluate("document.querySelector('[type=checkbox]').checked")
+    page.evaluate("document.querySelector('[aria-label=\"Leave out theirs\"]').click()")
+    page.wait_for("document.querySelector('.legend').innerText.trim() == 'training 0.5 at step 1'")
+    assert page.evaluate("location.hash") == f"#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5"
 
 
 @pytest.mark.browser
