@@ -20,6 +20,7 @@ from api.problems import install_problem_handlers
 from api.request_log import RequestLogMiddleware
 from api.routes import (
     checkpoints,
+    config_schema,
     dashboard,
     datasets,
     docs,
@@ -122,7 +123,7 @@ def _v1() -> APIRouter:
     v1 = APIRouter(prefix="/v1", dependencies=takes_key, responses=REFUSALS)
     for group in (
         *(jobs, losses, events, logs, checkpoints, reports, embedded),
-        *(embeddings, models, datasets, presets, webhooks),
+        *(embeddings, models, datasets, presets, config_schema, webhooks),
     ):
         v1.include_router(group.router)
     return v1

@@ -206,6 +206,10 @@ class ErrorRead(BaseModel):
     message: str
 
 
+NOT_OF_THE_ROW = frozenset({"metadata", "preset"})
+"""Members of a job that no column of the same name holds."""
+
+
 class JobRead(BaseModel):
     """A job."""
 
@@ -218,6 +222,7 @@ class JobRead(BaseModel):
     requested_action: str | None = Field(description="Asked of the worker and not done yet.")
     dataset: str | None
     config: dict[str, Any] = Field(description="The whole config, defaults included.")
+    preset: str | None = Field(description="Preset that a training run's config was laid over.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -239,7 +244,8 @@ class JobRead(BaseModel):
         """The job as it is shown at `now`."""
         return cls.model_validate(
             {
-                **{name: getattr(job, name) for name in cls.model_fields.keys() - {"metadata"}},
+                **{name: getattr(job, name) for name in cls.model_fields.keys() - NOT_OF_THE_ROW},
+                "preset": (job.request or {}).get("preset"),
                 "status": job.shown_status(now),
                 "metadata": job.user_metadata,
             }

@@ -1,6 +1,7 @@
 // One job: where it is, its curves as they grow, how healthy the embedding is, what it left behind.
 
 import { get, post, watch } from "./service.js";
+import { ConfigView } from "./config.js";
 import { fileLink } from "./downloads.js";
 import { EmbeddedView } from "./embedded.js";
 import { ago, badge, bytes, card, duration, facts, h, number, percent, row, table, time, update, words } from "./elements.js";
@@ -39,8 +40,9 @@ class JobPage {
     this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
     this.files = h("div");
     this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
+    this.config = new ConfigView();
     this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
-    this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files)];
+    this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files), this.config.node];
     this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, card("Log", this.log)];
   }
 
@@ -58,7 +60,7 @@ class JobPage {
     this.showState();
     this.showKind();
     this.showFiles(data);
-    await this.result[this.job.kind]?.load(this.job, signal);
+    await (this.result[this.job.kind] ?? this.config).load(this.job, signal);
     await this.losses.refresh(signal);
     this.showHealth();
     await this.readLog(signal);
@@ -134,6 +136,7 @@ class JobPage {
         ? `${number(progress.device_memory_bytes / 2 ** 30, 3)} GiB${progress.device_utilisation == null ? "" : `, ${percent(progress.device_utilisation)}`}` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
       Dataset: job.dataset,
+      Preset: job.preset,
       Encoder: job.config.encoder && job.config.model,
       "Encoder's sha256": job.config.encoder?.sha256.slice(0, 12),
       Device: plan && `${plan.device}, ${plan.precision}`,

@@ -10,8 +10,10 @@ import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
 
+from ppgssl.config import load_config
 from ppgssl.data.simulated import write_simulated
-from ppgssl.jobs.records import JobError, LossPoint, Report
+from ppgssl.jobs.records import JobError, LossPoint, NewJob, Report
+from ppgssl.training import collapse
 
 REPORT = json.dumps(
     {
@@ -174,6 +176,50 @@ def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
     )
     assert "Explained variance: 10.0 % in epoch 1, 20.0 % in epoch 2" in said
     assert "Uniformity: -0.5 in epoch 1, -2.5 in epoch 2" in said
+
+
+@pytest.mark.browser
+def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Service, page: Page):
+    claim = service.run()
+    limits = {
+        "explained_variance": collapse.LOWEST_EXPLAINED_VARIANCE,
+        "effective_rank": collapse.LOWEST_EFFECTIVE_RANK,
+        "dead_dimensions": collapse.MOST_DEAD_DIMENSIONS,
+        "uniformity": collapse.HIGHEST_UNIFORMITY,
+    }
+    service.record(claim, [1])
+    beyond = {"dead_dimensions": limits["dead_dimensions"] + 0.001}
+    points = [LossPoint(1, 1, "val", {"total": 1.0} | limits | beyond)]
+    service.store.record(claim.lease, Report(points=points))
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelectorAll('.limit').length == 4")
+
+    told = page.evaluate("[...document.querySelectorAll('.limit')].map(p => p.innerText)")
+    assert told == [
+        "collapsed where below 5.0 %",
+        "collapsed where below 4",
+        "Collapsed: above 50.0 %",
+        "collapsed where above -0.1",
+    ]
+
+
+@pytest.mark.browser
+def test_a_job_tells_what_differs_from_its_preset(service: Service, page: Page):
+    config = load_config("small", ["training.epochs=7"]).model_dump(mode="json")
+    request = {"preset": "small", "config": {"training": {"epochs": 7}}}
+    job = service.store.create(NewJob("pretrain", config, dataset="made", request=request))
+    usual = load_config("small").training.epochs
+
+    page.open(f"{service.url}/#/jobs/{job.id}")
+    page.wait_for("document.body.innerText.includes('Differs from the preset small')")
+
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('[aria-label=Config] table')][0].tBodies[0].innerText"
+        )
+        == f"training.epochs\t7\t{usual}"
+    )
 
 
 @pytest.mark.browser
