@@ -383,6 +383,34 @@ class DatasetRead(BaseModel):
     error: ErrorRead | None = None
 
 
+class QualityRead(BaseModel):
+    """Windows by signal quality; each count is of one of as many equal parts of 0 to 1."""
+
+    counts: dict[str, list[int]] = Field(description="By split.")
+
+
+class StoredWindowRead(BaseModel):
+    """A window of a dataset, without its signals; the older layout knows less of it."""
+
+    window_id: int
+    split: str
+    recording_id: str | None = None
+    subject_id: str | None = None
+    start_s: float | None = Field(default=None, description="In its recording.")
+    valid_s: float | None = Field(default=None, description="Recorded; the rest is padding.")
+    sqi: float | None = Field(default=None, description="Signal quality, 0 to 1.")
+    labels: dict[str, Any] = {}
+
+
+class SignalRead(StoredWindowRead):
+    """A window with its signals as curves: seconds in the window, and value."""
+
+    fs_hz: float
+    samples: int = Field(description="Of the whole window.")
+    signal: list[tuple[float, float | None]]
+    denoised: list[tuple[float, float | None]]
+
+
 class EmbeddingRead(BaseModel):
     """A window's embedding and quality from 0 to 1, or the error that stands in their place."""
 
