@@ -72,14 +72,20 @@ export class Chart {
       }))],
       hooks: { setCursor: [() => this.read()], setScale: [(_, key) => key === "x" && this.noteZoom()] },
     }, this.data(), this.frame);
-    if (this.range) this.plot.setScale("x", this.range);
+    if (this.range) this.look(this.range);
+  }
+
+  /** Shows a range of the x axis; null: all of it. */
+  look(range) {
+    const xs = this.plot.data[0];
+    this.plot.setScale("x", range ?? { min: xs[0], max: xs.at(-1) });
   }
 
   /** New data under the zoom that is set. */
   fill() {
     const { range } = this;
     this.plot.setData(this.data());
-    if (range) this.plot.setScale("x", range);
+    if (range) this.look(range);
   }
 
   size() {
@@ -104,7 +110,7 @@ export class Chart {
 
   press(event) {
     const act = { ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1), "+": () => this.zoom(1 / ZOOM), "-": () => this.zoom(ZOOM),
-      Escape: () => this.zoom(Infinity) }[event.key];
+      Escape: () => this.look(null) }[event.key];
     if (!act || !this.plot?.data[0].length) return;
     event.preventDefault();
     act();
@@ -115,7 +121,8 @@ export class Chart {
     const xs = this.plot.data[0];
     const at = Math.min(xs.length - 1, Math.max(0, (this.plot.cursor.idx ?? xs.length) + by));
     const { min, max } = this.plot.scales.x;
-    if (xs[at] < min || xs[at] > max) this.plot.setScale("x", { min: min + xs[at] - (by < 0 ? min : max), max: max + xs[at] - (by < 0 ? min : max) });
+    const pushed = xs[at] - Math.min(max, Math.max(min, xs[at])); // beyond an edge the cursor takes the view along
+    if (pushed) this.look({ min: min + pushed, max: max + pushed });
     this.plot.setCursor({ left: this.plot.valToPos(xs[at], "x"), top: 10 });
   }
 
@@ -125,7 +132,7 @@ export class Chart {
     const middle = this.plot.cursor.idx == null ? (min + max) / 2 : xs[this.plot.cursor.idx];
     const width = Math.min((max - min) * factor, xs.at(-1) - xs[0]);
     const low = Math.max(xs[0], Math.min(middle - width / 2, xs.at(-1) - width));
-    this.plot.setScale("x", { min: low, max: low + width });
+    this.look({ min: low, max: low + width });
   }
 
   // ------------------------------------------------------------------------------------- words

@@ -330,6 +330,36 @@ def test_a_bulk_embedding_is_submitted_by_the_form(service: Service, best_folder
 
 
 @pytest.mark.browser
+def test_ten_minutes_are_panned_and_the_address_follows(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "long", samples=75_000)
+
+    page.open(f"{service.url}/#/datasets/long")
+    page.wait_for("document.querySelector('tbody a[href*=windows]')")
+    page.evaluate("document.querySelector('tbody a[href*=windows]').click()")
+    page.wait_for("document.querySelector('.legend').innerText.includes('recorded 1 at 599.992 s')")
+    page.evaluate("document.querySelector('[aria-label^=Seconds]').value = '10'")
+    page.evaluate(
+        "document.querySelector('[aria-label^=Seconds]').dispatchEvent(new Event('change'))"
+    )
+    page.wait_for("location.hash.endsWith('?from=0.00&to=10.00')")
+    page.evaluate("document.querySelector('[type=range]').value = 500")
+    page.evaluate("document.querySelector('[type=range]').dispatchEvent(new Event('input'))")
+    page.wait_for("location.hash.endsWith('?from=295.00&to=305.00')")
+
+
+@pytest.mark.browser
+def test_a_dataset_shows_its_quality_and_its_windows(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
+
+    page.open(f"{service.url}/#/datasets/made")
+    page.wait_for("document.querySelectorAll('[aria-label=Windows] tbody tr').length == 2")
+
+    said = page.evaluate("document.querySelector('.histogram').ariaLabel")
+    assert said == "Windows by signal quality; most, 2, from 0.95 to 1.00"
+    assert "0\tr\ts\t0 s\t1\t61.5" in page.text()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("view", ["", "datasets", "models"])
 def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page: Page, view: str):
     service.trained(best_folder)
