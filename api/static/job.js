@@ -39,7 +39,7 @@ class JobPage {
     this.epochs = h("div");
     this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
     this.files = h("div");
-    this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
+    this.log = h("pre", { class: "log", tabindex: 0, role: "group", "aria-label": "Lines of the log" });
     this.config = new ConfigView();
     this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
     this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files), this.config.node];

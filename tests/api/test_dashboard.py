@@ -60,6 +60,10 @@ CHOOSE_EVALUATION = """
 PRESS = """
     document.querySelector('.chart').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}'}}))
 """
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+VIOLATIONS = """
+    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
+"""
 STATIC = Path(__file__).parent.parent.parent / "api" / "static"
 
 
@@ -368,6 +372,40 @@ def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page
     page.wait_for("document.querySelector('.card')?.innerText")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_no_view_breaks_a_rule_of_accessibility(
+    service: Service, best_folder: Path, page: Page, is_dark: bool
+):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
+    trained = service.trained(best_folder)
+    running = service.run()
+    service.record(running, [1, 2], log_lines=["a line"])
+    health = {"total": 1.0, "explained_variance": 0.01, "uniformity": -2.0}
+    service.store.record(
+        running.lease,
+        Report(points=[LossPoint(2, 1, "val", health)], warnings=["beware"]),
+    )
+    views = {
+        "": "details",
+        f"jobs/{running.job.id}?with={trained.id}": ".limit",
+        f"jobs/{trained.id}": ".rows",
+        "datasets": ".facts",
+        "datasets/made": "tbody a",
+        "datasets/made/windows/0": ".legend span",
+        "models": "table",
+    }
+
+    for view, awaited in views.items():
+        page.open("about:blank")
+        page.open(f"{service.url}/#/{view}", dark=is_dark)
+        page.wait_for(f"document.querySelector('{awaited}')")
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        page.evaluate(f"{AXE.read_text()}; 0")
+
+        assert page.evaluate(VIOLATIONS) == [], view
 
 
 @pytest.mark.browser
