@@ -4,6 +4,7 @@ import { apiKey, get, pause, Problem } from "./service.js";
 import { path } from "./address.js";
 import { badge, card, field, h, number, percent, row, table, time, update } from "./elements.js";
 import { showDataset, showDatasets, showWindow } from "./datasets.js";
+import { showEmbed } from "./embed.js";
 import { showJob } from "./job.js";
 import { submitForm } from "./submit.js";
 
@@ -90,6 +91,7 @@ const ROUTES = [
   [/^#\/datasets\/([^/]+)$/, (signal, name) => showDataset(main, signal, name)],
   [/^#\/datasets\/([^/]+)\/windows\/(\d+)$/, (signal, name, id) => showWindow(main, signal, name, id)],
   [/^#\/models$/, showModels],
+  [/^#\/embed$/, (signal) => showEmbed(main, signal)],
   [/^/, showJobs],
 ];
 

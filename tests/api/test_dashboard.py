@@ -1,11 +1,13 @@
 """The dashboard: its files and headers, and in a browser what a visitor does with it."""
 
 import base64
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
@@ -63,6 +65,15 @@ PRESS = """
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 VIOLATIONS = """
     axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
+"""
+DROP = """
+    (() => {{
+        const bytes = Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0));
+        const given = new DataTransfer();
+        given.items.add(new File([bytes], '{name}'));
+        const dropped = new DragEvent('drop', {{dataTransfer: given}});
+        document.querySelector('.zone').dispatchEvent(dropped);
+    }})()
 """
 STATIC = Path(__file__).parent.parent.parent / "api" / "static"
 
@@ -363,8 +374,49 @@ def test_a_dataset_shows_its_quality_and_its_windows(service: Service, page: Pag
     assert "0\tr\ts\t0 s\t1\t61.5" in page.text()
 
 
+def pulse_files() -> dict[str, bytes]:
+    """Ten seconds of a pulse of 72 beats a minute at 125 Hz, as each kind of file."""
+    samples = np.sin(2 * np.pi * 1.2 * np.arange(1250) / 125).astype(np.float32)
+    npy, lines = io.BytesIO(), [f"{i / 125},{value}" for i, value in enumerate(samples)]
+    np.save(npy, samples.astype(np.float64))
+    csv = "\n".join(["time_s,ppg", *lines])
+    return {"pulse.csv": csv.encode(), "pulse.npy": npy.getvalue(), "pulse.f32": samples.tobytes()}
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("view", ["", "datasets", "models"])
+@pytest.mark.parametrize("name", ["pulse.csv", "pulse.npy", "pulse.f32"])
+def test_a_dropped_file_is_embedded(service: Service, best_folder: Path, page: Page, name: str):
+    trained = service.trained(best_folder)
+    content = pulse_files()[name]
+
+    page.open(f"{service.url}/#/embed?model={trained.id}")
+    page.wait_for(f"document.querySelector('option[value={trained.id}]')?.selected")
+    page.evaluate(DROP.format(name=name, content=base64.b64encode(content).decode()))
+    page.wait_for("document.querySelector('canvas.picture')")
+
+    shown = json.loads(page.evaluate("document.querySelector('textarea').value"))
+    [answered] = service.http.post(
+        "/v1/embeddings",
+        params={"model": trained.id, "fs_hz": 125},
+        content=pulse_files()["pulse.f32"],
+        headers={"Content-Type": "application/octet-stream", "Accept": "application/json"},
+    ).json()["data"]
+    assert shown == pytest.approx(answered["embedding"], abs=1e-4)
+    assert "Samples\n1,250" in page.text()
+
+
+@pytest.mark.browser
+def test_a_dropped_file_without_numbers_says_what_was_expected(service: Service, page: Page):
+    page.open(f"{service.url}/#/embed")
+    page.wait_for("document.querySelector('.zone')")
+    content = base64.b64encode(b"no,numbers\nat,all\n").decode()
+    page.evaluate(DROP.format(name="words.csv", content=content))
+
+    page.wait_for("document.querySelector('[role=alert]').innerText.startsWith('no column of num')")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", ["", "datasets", "models", "embed"])
 def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page: Page, view: str):
     service.trained(best_folder)
 
@@ -396,6 +448,7 @@ def test_no_view_breaks_a_rule_of_accessibility(
         "datasets/made": "tbody a",
         "datasets/made/windows/0": ".legend span",
         "models": "table",
+        "embed": "option",
     }
 
     for view, awaited in views.items():
