@@ -62,6 +62,15 @@ CHOOSE_EVALUATION = """
 PRESS = """
     document.querySelector('.chart').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}'}}))
 """
+FIELD = "document.querySelector('[aria-describedby=\"help-{path}\"]')"
+FILL = """
+    (() => {{
+        const labels = [...document.querySelectorAll('.setting label')];
+        const name = '{path}'.split('.').at(-1).replaceAll('_', ' ');
+        const label = labels.find((l) => l.textContent.toLowerCase().startsWith(name));
+        label.querySelector('input, select').value = '{value}';
+    }})()
+"""
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 VIOLATIONS = """
     axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
@@ -279,6 +288,56 @@ def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service
     assert "inverted\t3 (2 to 4), 1.25 x" in text
     assert "Checkpoints" not in text
     assert "Losses" not in text
+
+
+@pytest.mark.browser
+def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
+    service: Service, page: Page
+):
+    make_dataset(service.settings.data_root / "made")
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for("document.querySelector('.setting')")
+    for path, value in [
+        ("training.epochs", "7"),
+        ("model.spectral_path", "false"),
+        ("model.context_dilations", "[1, 2]"),
+    ]:
+        page.evaluate(FILL.format(path=path, value=value))
+    shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
+    page.evaluate("document.querySelector('form').requestSubmit()")
+    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+
+    [job] = service.store.jobs(limit=1).items
+    small = load_config("small")
+    assert shown == str(small.training.batch_size)
+    assert job.request is not None
+    assert job.request["preset"] == "small"
+    assert job.request["config"] == {
+        "data": {"window_seconds": 10, "fs_hz": 125},
+        "training": {"epochs": 7},
+        "model": {"spectral_path": False, "context_dilations": [1, 2]},
+    }
+
+
+@pytest.mark.browser
+def test_a_setting_that_cannot_be_read_is_named(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "made")
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for("document.querySelector('.setting')")
+    page.evaluate(FILL.format(path="model.context_dilations", value="one, four"))
+    page.evaluate("document.querySelector('form').requestSubmit()")
+
+    page.wait_for(
+        "document.querySelector('[role=alert]').innerText"
+        " == \"model.context_dilations: expected JSON such as [1,4], got 'one, four'\""
+    )
+    assert service.store.jobs(limit=1).items == []
 
 
 @pytest.mark.browser
