@@ -135,7 +135,7 @@ def drawn(
     """A part of a window as curves of at most `max_points` points each."""
     num_samples = len(window.signal)
     start = math.ceil(min(from_s * fs_hz, num_samples))
-    stop = num_samples if to_s is None else min(num_samples, math.floor(to_s * fs_hz) + 1)
+    stop = num_samples if to_s is None else math.floor(min(to_s * fs_hz + 1, num_samples))
     return SignalRead(
         **described(window.columns).model_dump(),
         fs_hz=fs_hz,

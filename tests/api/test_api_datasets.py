@@ -107,6 +107,17 @@ def test_what_is_not_there_is_not_found(ramps: Service, path: str, code: str):
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 
 
+@pytest.mark.parametrize("to_s", ["100", "1e308", "inf"])
+def test_a_part_ends_with_the_window_however_far_it_was_asked_for(ramps: Service, to_s: str):
+    [window, *_] = ramps.http.get("/v1/datasets/ramps/windows").json()["data"]
+
+    part = ramps.http.get(
+        f"/v1/datasets/ramps/windows/{window['window_id']}", params={"from_s": 9, "to_s": to_s}
+    ).json()
+
+    assert part["signal"][-1][0] == pytest.approx(1249 / FS_HZ)
+
+
 def test_a_part_beyond_the_windows_end_is_empty(ramps: Service):
     [window, *_] = ramps.http.get("/v1/datasets/ramps/windows").json()["data"]
 
