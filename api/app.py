@@ -20,6 +20,7 @@ from api.problems import install_problem_handlers
 from api.request_log import RequestLogMiddleware
 from api.routes import (
     checkpoints,
+    config_schema,
     dashboard,
     datasets,
     docs,
@@ -108,7 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
         _v1(
             *(jobs.router, losses.router, events.router, logs.router, checkpoints.router),
             *(reports.router, embedded.router, models.router, datasets.router),
-            *(presets.router, webhooks.router),
+            *(presets.router, config_schema.router, webhooks.router),
         )
     )
     app.include_router(dashboard.router)

@@ -206,6 +206,10 @@ class ErrorRead(BaseModel):
     message: str
 
 
+NOT_OF_THE_ROW = frozenset({"metadata", "preset"})
+"""Members of a job that no column of the same name holds."""
+
+
 class JobRead(BaseModel):
     """A job."""
 
@@ -218,6 +222,7 @@ class JobRead(BaseModel):
     requested_action: str | None = Field(description="Asked of the worker and not done yet.")
     dataset: str | None
     config: dict[str, Any] = Field(description="The whole config, defaults included.")
+    preset: str | None = Field(description="Preset that a training run's config was laid over.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -239,7 +244,8 @@ class JobRead(BaseModel):
         """The job as it is shown at `now`."""
         return cls.model_validate(
             {
-                **{name: getattr(job, name) for name in cls.model_fields.keys() - {"metadata"}},
+                **{name: getattr(job, name) for name in cls.model_fields.keys() - NOT_OF_THE_ROW},
+                "preset": (job.request or {}).get("preset"),
                 "status": job.shown_status(now),
                 "metadata": job.user_metadata,
             }
@@ -375,6 +381,34 @@ class DatasetRead(BaseModel):
     rejected: dict[str, int] | None = Field(default=None, description="Windows, by reason.")
     warnings: list[str] = []
     error: ErrorRead | None = None
+
+
+class QualityRead(BaseModel):
+    """Windows by signal quality; each count is of one of as many equal parts of 0 to 1."""
+
+    counts: dict[str, list[int]] = Field(description="By split.")
+
+
+class StoredWindowRead(BaseModel):
+    """A window of a dataset, without its signals; the older layout knows less of it."""
+
+    window_id: int
+    split: str
+    recording_id: str | None = None
+    subject_id: str | None = None
+    start_s: float | None = Field(default=None, description="In its recording.")
+    valid_s: float | None = Field(default=None, description="Recorded; the rest is padding.")
+    sqi: float | None = Field(default=None, description="Signal quality, 0 to 1.")
+    labels: dict[str, Any] = {}
+
+
+class SignalRead(StoredWindowRead):
+    """A window with its signals as curves: seconds in the window, and value."""
+
+    fs_hz: float
+    samples: int = Field(description="Of the whole window.")
+    signal: list[tuple[float, float | None]]
+    denoised: list[tuple[float, float | None]]
 
 
 class EmbeddingRead(BaseModel):

@@ -1,8 +1,10 @@
 // The dashboard: routes by the address's hash, one view at a time, each with its own polling.
 
 import { apiKey, get, pause, Problem } from "./service.js";
-import { badge, card, facts, field, h, percent, row, table, time, update } from "./elements.js";
-import { number } from "./chart.js";
+import { path } from "./address.js";
+import { badge, card, field, h, number, percent, row, table, time, update } from "./elements.js";
+import { showDataset, showDatasets, showWindow } from "./datasets.js";
+import { showEmbed } from "./embed.js";
 import { showJob } from "./job.js";
 import { submitForm } from "./submit.js";
 
@@ -40,33 +42,6 @@ const jobsTable = (jobs) =>
     job.dataset,
     time(job.created_at),
   )), { rowsOnPhones: true });
-
-async function showDatasets(signal) {
-  const list = h("div", { class: "card" });
-  main.replaceChildren(h("h1", {}, "Datasets"), list);
-  await repeat(async () => {
-    const { data } = await get("/v1/datasets?limit=1000", signal);
-    update(list, data.length ? data.map(datasetEntry) : h("p", { class: "dim" }, "No datasets under the data root yet. Make one with ",
-      h("code", {}, "ppgssl prepare"), "."));
-  }, signal, 10_000);
-}
-
-function datasetEntry(dataset) {
-  const name = h("h2", {}, dataset.name);
-  if (dataset.error) return h("section", {}, name, h("p", { class: "notice bad" }, dataset.error.message));
-  const rejected = Object.entries(dataset.rejected ?? {}).map(([reason, count]) => `${count} ${reason}`).join(", ");
-  return h("section", {}, name,
-    facts({
-      Window: `${number(dataset.window_samples / dataset.fs_hz)} s`,
-      Rate: `${number(dataset.fs_hz)} Hz`,
-      Training: dataset.counts.train,
-      Validation: dataset.counts.val,
-      Test: dataset.counts.test,
-      Recordings: dataset.recordings,
-      Rejected: rejected,
-    }),
-    dataset.warnings.map((warning) => h("p", { class: "notice" }, warning)));
-}
 
 async function showModels(signal) {
   const list = h("div", { class: "card" });
@@ -112,8 +87,11 @@ async function repeat(work, signal, ms = REFRESH_MS) {
 
 const ROUTES = [
   [/^#\/jobs\/([\w-]+)$/, (signal, id) => showJob(main, id, signal, repeat)],
-  [/^#\/datasets$/, showDatasets],
+  [/^#\/datasets$/, (signal) => showDatasets(main, signal, repeat)],
+  [/^#\/datasets\/([^/]+)$/, (signal, name) => showDataset(main, signal, name)],
+  [/^#\/datasets\/([^/]+)\/windows\/(\d+)$/, (signal, name, id) => showWindow(main, signal, name, id)],
   [/^#\/models$/, showModels],
+  [/^#\/embed$/, (signal) => showEmbed(main, signal)],
   [/^/, showJobs],
 ];
 
@@ -123,15 +101,15 @@ async function route() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const hash = location.hash || "#/";
+  const here = path();
   for (const anchor of document.querySelectorAll("nav a")) {
-    const isHere = anchor.hash === hash || (anchor.hash === "#/" && hash.startsWith("#/jobs"));
+    const isHere = anchor.hash === "#/" ? here === "#/" || here.startsWith("#/jobs") : anchor.hash && here.startsWith(anchor.hash);
     if (isHere) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
-  const [pattern, show] = ROUTES.find(([known]) => known.test(hash));
+  const [pattern, show] = ROUTES.find(([known]) => known.test(here));
   try {
-    await show(signal, ...pattern.exec(hash).slice(1));
+    await show(signal, ...pattern.exec(here).slice(1));
   } catch (error) {
     if (signal.aborted) return;
     if (error.status === 401) askForKey();

@@ -1,154 +1,162 @@
-// A line chart of training and validation curves as SVG: axes, log scale, a cursor that reads values.
+// Curves over steps or seconds, drawn by uPlot: log scale, zoom, and a cursor whose values stand below as text.
 
-const NS = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 10, right: 12, bottom: 26, left: 56 };
+import uPlot from "./vendor/uplot/uPlot.esm.js";
+import { h, number } from "./elements.js";
 
-export const svg = (name, attributes = {}, ...children) => {
-  const node = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-};
+const KEYS = "Left and right arrows move the cursor, plus and minus zoom, Escape shows everything.";
+const ZOOM = 1.6;
+const AXIS_FONT = "11px system-ui, sans-serif";
 
-export const number = (value, digits = 4) => {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
-  return String(Number(value.toPrecision(digits)));
-};
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** About `count` round numbers from `low` to `high`. */
-export function ticks(low, high, count) {
-  const rough = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
-  const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(value);
-  return found;
-}
-
-/** Powers of ten from `low` to `high`, or round numbers where those are too few. */
-export function logTicks(low, high) {
-  const found = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-    for (const factor of [1, 2, 5]) found.push(factor * 10 ** power);
-  }
-  const inside = found.filter((value) => value >= low && value <= high);
-  const decades = inside.filter((value) => Number.isInteger(Math.round(Math.log10(value) * 1e9) / 1e9));
-  if (decades.length >= 3) return decades;
-  return inside.length >= 2 ? inside : ticks(low, high, 4);
-}
-
-/** Draws curves {train: [[step, value], ...], val: [...]} into `frame`, and values into `legend`. */
+/** One set of axes; `node` is the drawing with its legend. */
 export class Chart {
-  constructor(frame, legend) {
-    this.frame = frame;
-    this.legend = legend;
-    this.curves = { train: [], val: [] };
-    this.cursorStep = null;
-    frame.addEventListener("pointermove", (event) => this.point(event));
-    frame.addEventListener("pointerleave", () => this.read(null));
-    frame.addEventListener("keydown", (event) => this.step(event));
-    this.resized = new ResizeObserver(() => this.draw());
-    this.resized.observe(frame);
+  /** `place` words a position on the x axis: a step, a second; `onZoom` hears the shown range, or null for all of it. */
+  constructor(label, { place, onZoom }) {
+    this.label = label;
+    this.place = place;
+    this.onZoom = onZoom;
+    this.frame = h("div", { class: "chart", role: "img", tabindex: 0, "aria-description": KEYS, onkeydown: (event) => this.press(event) });
+    this.legend = h("p", { class: "legend" });
+    this.said = h("p", { class: "unseen", role: "status" }); // what the keys point at; new points are not announced
+    this.node = h("div", {}, this.frame, this.legend, this.said);
+    this.curves = [];
+    this.range = null;
+    this.resized = new ResizeObserver(() => this.resize());
+    this.resized.observe(this.frame);
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.repaint = () => this.plot?.redraw(false);
+    this.scheme.addEventListener("change", this.repaint);
   }
 
   close() {
     this.resized.disconnect();
+    this.scheme.removeEventListener("change", this.repaint);
+    this.plot?.destroy();
   }
 
-  show(name, curves, isLog) {
-    this.name = name;
-    this.isLog = isLog;
-    const usable = ([, value]) => value !== null && Number.isFinite(value) && (!isLog || value > 0);
-    this.curves = { train: curves.train.filter(usable), val: curves.val.filter(usable) };
-    this.draw();
+  /** Draws curves `{name, points: [[x, y], ...], color, width, dots, unnamed}`; an unnamed one is not read out. */
+  show(title, curves, { isLog = false } = {}) {
+    this.title = title;
+    const usable = ([, y]) => Number.isFinite(y) && (!isLog || y > 0);
+    this.curves = curves.map((curve) => ({ ...curve, points: curve.points.filter(usable) }));
+    const shape = JSON.stringify([isLog, curves.map(({ points, ...looks }) => looks)]);
+    if (this.plot && shape === this.shape) this.fill();
+    else this.build(isLog);
+    this.shape = shape;
+    this.read();
   }
 
-  draw() {
-    const { width, height } = this.frame.getBoundingClientRect();
-    const all = [...this.curves.train, ...this.curves.val];
-    this.frame.replaceChildren();
-    this.read(this.cursorStep);
-    if (!width || !all.length) return;
-    const values = all.map(([, value]) => value);
-    const [firstStep, lastStep] = [Math.min(...all.map(([step]) => step)), Math.max(...all.map(([step]) => step))];
-    let [low, high] = [Math.min(...values), Math.max(...values)];
-    if (low === high) [low, high] = this.isLog ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
-    const bend = this.isLog ? Math.log10 : (value) => value;
-    const [bottom, top] = [bend(low), bend(high)];
-    const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
-    this.x = (step) => MARGIN.left + ((step - firstStep) / (lastStep - firstStep || 1)) * inner.width;
-    this.y = (value) => MARGIN.top + (1 - (bend(value) - bottom) / (top - bottom)) * inner.height;
-    this.frame.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.axes(low, high, firstStep, lastStep, width, height);
-    for (const split of ["train", "val"]) this.curve(split);
-    this.cursor = svg("line", { class: "cursor", y1: MARGIN.top, y2: height - MARGIN.bottom, visibility: "hidden" });
-    this.frame.append(this.cursor);
-    this.read(this.cursorStep);
+  data() {
+    const tables = this.curves.map(({ points }) => [points.map(([x]) => x), points.map(([, y]) => y)]);
+    return tables.length ? uPlot.join(tables) : [[]];
   }
 
-  axes(low, high, firstStep, lastStep, width, height) {
-    for (const value of this.isLog ? logTicks(low, high) : ticks(low, high, 5)) {
-      const y = this.y(value);
-      this.frame.append(
-        svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }),
-        svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, number(value, 3)),
-      );
-    }
-    for (const step of ticks(firstStep, lastStep, Math.max(2, Math.floor(width / 120)))) {
-      if (!Number.isInteger(step)) continue;
-      this.frame.append(
-        svg("text", { x: this.x(step), y: height - 8, "text-anchor": "middle" }, step.toLocaleString("en")),
-      );
-    }
+  build(isLog) {
+    this.plot?.destroy();
+    const axis = {
+      stroke: () => color("--dim"), grid: { stroke: () => color("--line"), width: 1 }, ticks: { show: false }, font: AXIS_FONT,
+    };
+    this.plot = new uPlot({
+      ...this.size(),
+      legend: { show: false },
+      cursor: { y: false, drag: { x: true, y: false }, points: { size: 7 } },
+      scales: { x: { time: false }, y: { distr: isLog ? 3 : 1 } },
+      axes: [
+        { ...axis, size: 30, space: 90, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) },
+        { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
+      ],
+      series: [{}, ...this.curves.map((curve) => ({
+        label: curve.name, stroke: () => color(curve.color), width: curve.width ?? 1.6, alpha: curve.unnamed ? 0.35 : 1,
+        points: { show: Boolean(curve.dots), size: 6, fill: () => color(curve.color) },
+      }))],
+      hooks: { setCursor: [() => this.read()], setScale: [(_, key) => key === "x" && this.noteZoom()] },
+    }, this.data(), this.frame);
+    if (this.range) this.look(this.range);
   }
 
-  curve(split) {
-    const points = this.curves[split];
-    const path = points.map(([step, value], i) => `${i ? "L" : "M"}${this.x(step).toFixed(1)} ${this.y(value).toFixed(1)}`);
-    this.frame.append(svg("path", { class: `curve ${split}`, d: path.join("") }));
-    if (split === "val" && points.length <= 60) {
-      for (const [step, value] of points) this.frame.append(svg("circle", { cx: this.x(step), cy: this.y(value), r: 2.6 }));
-    }
+  /** Shows a range of the x axis; null: all of it. */
+  look(range) {
+    const xs = this.plot.data[0];
+    this.plot.setScale("x", range ?? { min: xs[0], max: xs.at(-1) });
   }
 
-  point(event) {
-    if (!this.x) return;
-    const at = event.clientX - this.frame.getBoundingClientRect().left;
-    const all = [...this.curves.train, ...this.curves.val];
-    if (!all.length) return;
-    const nearest = all.reduce((best, [step]) => (Math.abs(this.x(step) - at) < Math.abs(this.x(best) - at) ? step : best), all[0][0]);
-    this.read(nearest);
+  /** New data under the zoom that is set. */
+  fill() {
+    const { range } = this;
+    this.plot.setData(this.data());
+    if (range) this.look(range);
   }
 
-  step(event) {
-    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const steps = [...new Set([...this.curves.train, ...this.curves.val].map(([step]) => step))].sort((a, b) => a - b);
-    if (!move || !steps.length) return;
+  size() {
+    return { width: Math.max(200, this.frame.clientWidth), height: Math.max(120, this.frame.clientHeight) };
+  }
+
+  resize() {
+    this.plot?.setSize(this.size());
+  }
+
+  noteZoom() {
+    const xs = this.plot?.data[0];
+    if (!xs?.length) return;
+    const { min, max } = this.plot.scales.x;
+    const range = min <= xs[0] && max >= xs.at(-1) ? null : { min, max };
+    if (range?.min === this.range?.min && range?.max === this.range?.max) return;
+    this.range = range;
+    this.onZoom?.(range);
+  }
+
+  // -------------------------------------------------------------------------------------- keys
+
+  press(event) {
+    const act = { ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1), "+": () => this.zoom(1 / ZOOM), "-": () => this.zoom(ZOOM),
+      Escape: () => this.look(null) }[event.key];
+    if (!act || !this.plot?.data[0].length) return;
     event.preventDefault();
-    const now = this.cursorStep === null ? steps.length : steps.indexOf(this.cursorStep);
-    this.read(steps[Math.min(steps.length - 1, Math.max(0, now + move))]);
+    act();
+    this.said.textContent = [...this.legend.children].map((entry) => entry.textContent).join(", ");
   }
 
-  /** Tell the values at a step, or the newest ones without a step. */
-  read(step) {
-    this.cursorStep = step;
-    if (this.cursor?.isConnected) {
-      this.cursor.setAttribute("visibility", step === null ? "hidden" : "visible");
-      if (step !== null) for (const key of ["x1", "x2"]) this.cursor.setAttribute(key, this.x(step));
-    }
-    const told = [];
-    for (const [split, word] of [["train", "training"], ["val", "validation"]]) {
-      const points = this.curves[split];
-      const found = step === null ? points.at(-1) : points.findLast(([at]) => at <= step);
-      if (!found) continue;
-      const entry = document.createElement("span");
-      entry.className = split;
-      entry.textContent = `${word} ${number(found[1])} at step ${found[0].toLocaleString("en")}`;
-      told.push(entry);
-    }
-    this.legend.replaceChildren(...told);
-    this.frame.setAttribute("aria-label", `${this.name ?? "losses"}: ${told.map((entry) => entry.textContent).join(", ") || "nothing yet"}`);
+  move(by) {
+    const xs = this.plot.data[0];
+    const at = Math.min(xs.length - 1, Math.max(0, (this.plot.cursor.idx ?? xs.length) + by));
+    const { min, max } = this.plot.scales.x;
+    const pushed = xs[at] - Math.min(max, Math.max(min, xs[at])); // beyond an edge the cursor takes the view along
+    if (pushed) this.look({ min: min + pushed, max: max + pushed });
+    this.plot.setCursor({ left: this.plot.valToPos(xs[at], "x"), top: 10 });
   }
+
+  zoom(factor) {
+    const xs = this.plot.data[0];
+    const { min, max } = this.plot.scales.x;
+    const middle = this.plot.cursor.idx == null ? (min + max) / 2 : xs[this.plot.cursor.idx];
+    const width = Math.min((max - min) * factor, xs.at(-1) - xs[0]);
+    const low = Math.max(xs[0], Math.min(middle - width / 2, xs.at(-1) - width));
+    this.look({ min: low, max: low + width });
+  }
+
+  // ------------------------------------------------------------------------------------- words
+
+  /** Tells the values at the cursor, or the newest ones without a cursor. */
+  read() {
+    const index = this.plot?.cursor.idx;
+    const at = index == null ? Infinity : this.plot.data[0][index];
+    const told = this.curves.filter(({ unnamed }) => !unnamed).map(({ name, points, color: tint }) => {
+      const found = points[firstBeyond(points, at) - 1];
+      return found && h("span", { "data-color": tint.slice(2) }, `${name} ${number(found[1])} at ${this.place(found[0])}`);
+    }).filter(Boolean);
+    this.legend.replaceChildren(...told);
+    this.frame.setAttribute("aria-label", `${this.label}, ${this.title}: ${told.map((entry) => entry.textContent).join(", ") || "nothing yet"}`);
+  }
+}
+
+/** Index of the first point beyond `x`; points are in order of x. */
+function firstBeyond(points, x) {
+  let [low, high] = [0, points.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (points[middle][0] <= x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

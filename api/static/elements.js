@@ -55,3 +55,12 @@ export function update(node, ...children) {
   node.replaceChildren(...fresh.childNodes);
   if (focused) [...node.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
+
+export const words = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+export const number = (value, digits = 4) => {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
+  return String(Number(value.toPrecision(digits)));
+};

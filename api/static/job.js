@@ -1,15 +1,14 @@
 // One job: where it is, its curves as they grow, how healthy the embedding is, what it left behind.
 
 import { get, post, watch } from "./service.js";
+import { ConfigView } from "./config.js";
 import { fileLink } from "./downloads.js";
 import { EmbeddedView } from "./embedded.js";
-import { ago, badge, bytes, card, duration, facts, h, percent, row, table, time, update } from "./elements.js";
-import { Chart, number } from "./chart.js";
+import { ago, badge, bytes, card, duration, facts, h, number, percent, row, table, time, update, words } from "./elements.js";
 import { healthCharts } from "./health.js";
+import { LossesCard } from "./losses.js";
 import { ReportView } from "./report.js";
 
-const FIRST = ["total", "mse", "ssim", "fft"];
-const MAX_POINTS = 4000;
 const LOG_LINES = 200;
 const EPOCHS_SHOWN = 12;
 const FINISHED = ["succeeded", "failed", "cancelled"];
@@ -22,7 +21,7 @@ const CAN = {
 export async function showJob(main, id, signal, repeat) {
   const page = new JobPage(id);
   main.replaceChildren(...page.nodes);
-  signal.addEventListener("abort", () => page.chart.close());
+  signal.addEventListener("abort", () => page.losses.close());
   await page.load(signal);
   watch(id, page.job.last_event, (event) => page.take(event, signal), signal);
   await repeat(() => page.refresh(signal), signal);
@@ -31,7 +30,7 @@ export async function showJob(main, id, signal, repeat) {
 class JobPage {
   constructor(id) {
     this.id = id;
-    this.points = { train: new Map(), val: new Map() };
+    this.losses = new LossesCard(id);
     this.lastLine = 0;
     this.head = h("div", { class: "bar" });
     this.state = h("section", { class: "card", "aria-label": "State" });
@@ -40,35 +39,19 @@ class JobPage {
     this.epochs = h("div");
     this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
     this.files = h("div");
-    this.log = h("pre", { class: "log", tabindex: 0, "aria-label": "Log" });
+    this.log = h("pre", { class: "log", tabindex: 0, role: "group", "aria-label": "Lines of the log" });
+    this.config = new ConfigView();
     this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
-    this.ofTraining = [this.chartCard(), card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files)];
+    this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files), this.config.node];
     this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, card("Log", this.log)];
-  }
-
-  chartCard() {
-    const frame = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    frame.setAttribute("class", "chart");
-    frame.setAttribute("role", "img");
-    frame.setAttribute("tabindex", "0");
-    const legend = h("p", { class: "legend", "aria-live": "off" });
-    this.component = h("select", { "aria-label": "Value", onchange: () => this.draw() });
-    this.isLog = h("input", { type: "checkbox", onchange: () => this.draw() });
-    this.chart = new Chart(frame, legend);
-    return h("section", { class: "card", "aria-label": "Losses" },
-      h("div", { class: "bar" }, h("h2", {}, "Losses"),
-        h("div", { class: "tools" }, this.component, h("label", { class: "inline" }, this.isLog, "log scale"))),
-      frame, legend);
   }
 
   // ------------------------------------------------------------------------------------- loading
 
   async load(signal) {
     this.job = await get(`/v1/jobs/${this.id}`, signal); // before the losses: none falls between
-    const { data } = await get(`/v1/jobs/${this.id}/losses?max_points=${MAX_POINTS}`, signal);
-    for (const { step, epoch, split, ...values } of data) this.add({ step, epoch, split, values });
+    await this.losses.load(signal);
     await this.refresh(signal);
-    this.draw();
   }
 
   async refresh(signal) {
@@ -77,7 +60,9 @@ class JobPage {
     this.showState();
     this.showKind();
     this.showFiles(data);
-    await this.result[this.job.kind]?.load(this.job, signal);
+    await (this.result[this.job.kind] ?? this.config).load(this.job, signal);
+    await this.losses.refresh(signal);
+    this.showHealth();
     await this.readLog(signal);
   }
 
@@ -93,18 +78,14 @@ class JobPage {
 
   take(event, signal) {
     if (event.type === "losses") {
-      for (const point of event.data.points) this.add(point);
-      this.drawSoon();
+      for (const point of event.data.points) this.losses.add(point);
+      if (event.data.points.some(({ split }) => split === "val")) this.showHealth();
     } else if (event.type === "progress") {
       this.job.progress = event.data;
       this.showState();
     } else {
       this.refresh(signal).catch(() => {}); // the polling tells of a service that is away
     }
-  }
-
-  add(point) {
-    this.points[point.split]?.set(point.step, point);
   }
 
   // ------------------------------------------------------------------------------------- showing
@@ -155,6 +136,7 @@ class JobPage {
         ? `${number(progress.device_memory_bytes / 2 ** 30, 3)} GiB${progress.device_utilisation == null ? "" : `, ${percent(progress.device_utilisation)}`}` : null,
       "Best validation loss": best && `${number(best.val_loss)} (epoch ${best.epoch})`,
       Dataset: job.dataset,
+      Preset: job.preset,
       Encoder: job.config.encoder && job.config.model,
       "Encoder's sha256": job.config.encoder?.sha256.slice(0, 12),
       Device: plan && `${plan.device}, ${plan.precision}`,
@@ -176,36 +158,14 @@ class JobPage {
     }
   }
 
-  drawSoon() {
-    this.frame ??= requestAnimationFrame(() => { this.frame = undefined; this.draw(); });
-  }
-
-  draw() {
-    const sorted = Object.fromEntries(Object.entries(this.points).map(([split, points]) =>
-      [split, [...points.values()].sort((a, b) => a.step - b.step)]));
-    this.offerComponents(sorted);
-    const name = this.component.value;
-    const curve = (points) => points.filter((point) => name in point.values).map((point) => [point.step, point.values[name]]);
-    this.chart.show(name, { train: curve(sorted.train), val: curve(sorted.val) }, this.isLog.checked);
-    this.showHealth(sorted);
-  }
-
-  offerComponents({ train, val }) {
-    const names = new Set([...train.slice(-1), ...val.slice(-1)].flatMap((point) => Object.keys(point.values)));
-    const ordered = [...FIRST.filter((name) => names.has(name)), ...[...names].filter((name) => !FIRST.includes(name))];
-    if (ordered.length === this.component.options.length) return;
-    const chosen = this.component.value;
-    this.component.replaceChildren(...ordered.map((name) => h("option", { value: name }, words(name))));
-    this.component.value = ordered.includes(chosen) ? chosen : ordered[0];
-  }
-
-  showHealth({ train, val }) {
-    const ofTraining = new Set(Object.keys(train.at(-1)?.values ?? {}));
-    const names = Object.keys(val.at(-1)?.values ?? {}).filter((name) => !ofTraining.has(name));
+  showHealth() {
+    const val = this.losses.validations();
     if (!val.length) {
       update(this.health, h("p", { class: "dim" }, "Measured on the validation split after each epoch."));
       return;
     }
+    const ofTraining = new Set(this.losses.names());
+    const names = Object.keys(val.at(-1).values).filter((name) => !ofTraining.has(name));
     const rows = val.slice(-EPOCHS_SHOWN).reverse().map((point) =>
       row(String(point.epoch), ...["total", ...names].map((name) => h("td", { class: "number" }, number(point.values[name])))));
     update(this.health, healthCharts(val));
@@ -229,5 +189,3 @@ class JobPage {
       : h("p", { class: "dim" }, "None yet."));
   }
 }
-
-const words = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");

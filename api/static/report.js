@@ -1,8 +1,7 @@
 // The report of an evaluation: a table of scores per label, and its pictures.
 
 import { fetchPicture, get } from "./service.js";
-import { card, h, row, table } from "./elements.js";
-import { number } from "./chart.js";
+import { card, h, number, row, table, words as plainWords } from "./elements.js";
 
 export class ReportView {
   constructor(jobId) {
@@ -61,4 +60,4 @@ const interval = (score) => (score ? `${number(score.value, 3)} (${number(score.
 
 const NAMES = { mae: "Mean absolute error", pearson_r: "Pearson's r", auroc: "AUROC" };
 
-const words = (name) => NAMES[name] ?? name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+const words = (name) => NAMES[name] ?? plainWords(name);

@@ -32,6 +32,12 @@ export const post = async (path, body, headers = {}) =>
     body: body === undefined ? undefined : JSON.stringify(body),
   })).json();
 
+/** Sends samples as raw float32, little-endian as every machine that runs a browser is. */
+export const postSamples = async (path, samples) =>
+  (await request(path, {
+    method: "POST", headers: { "Content-Type": "application/octet-stream", Accept: "application/json" }, body: samples,
+  })).json();
+
 /** Fetches a file with the key, which a plain link cannot carry, and hands it to the browser. */
 export async function save(path, name) {
   const url = URL.createObjectURL(await (await request(path)).blob());

@@ -107,6 +107,23 @@ class Windows:
         """One row per window in stored order: every column but `signal` and `denoised`."""
         return self._source.metadata()
 
+    def read_one(self, row: int) -> WindowBatch:
+        """The window at this place in stored order; its whole row group is read for it.
+
+        Raises:
+            IndexError: There is no such place.
+            DatasetError: The file is damaged.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of a split of {len(self)} windows")
+        ends = np.cumsum(self._source.rows_per_group)
+        group = int(np.searchsorted(ends, row, side="right"))
+        size = self._source.rows_per_group[group]
+        held = WindowBatch.empty(size, self.window_samples)
+        self._source.read(group, held)
+        at = row - int(ends[group]) + size
+        return held.view(at, at + 1)
+
     def batches(
         self,
         batch_size: int,

@@ -278,6 +278,14 @@ def test_a_data_root_that_does_not_exist_holds_no_datasets(service: Service):
     assert service.http.get("/v1/datasets").json() == {"data": [], "has_more": False, "next": None}
 
 
+def test_the_config_schema_tells_each_settings_default_and_meaning(service: Service):
+    schema = service.http.get("/v1/config-schema").json()
+
+    epochs = schema["$defs"]["TrainingConfig"]["properties"]["epochs"]
+    assert (epochs["default"], epochs["minimum"], epochs["maximum"]) == (50, 1, 10_000)
+    assert schema["properties"]["training"]["default"]["epochs"] == 50
+
+
 def test_presets_are_listed_with_what_they_mean(service: Service):
     presets = {p["name"]: p["config"] for p in service.http.get("/v1/presets").json()["data"]}
 

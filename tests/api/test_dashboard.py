@@ -1,17 +1,21 @@
 """The dashboard: its files and headers, and in a browser what a visitor does with it."""
 
 import base64
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
 
+from ppgssl.config import load_config
 from ppgssl.data.simulated import write_simulated
-from ppgssl.jobs.records import JobError, LossPoint, Report
+from ppgssl.jobs.records import JobError, LossPoint, NewJob, Report
+from ppgssl.training import collapse
 
 REPORT = json.dumps(
     {
@@ -55,6 +59,31 @@ CHOOSE_EVALUATION = """
     kind.value = 'evaluate';
     kind.dispatchEvent(new Event('change'));
 """
+PRESS = """
+    document.querySelector('.chart').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}'}}))
+"""
+FIELD = "document.querySelector('[aria-describedby=\"help-{path}\"]')"
+FILL = """
+    (() => {{
+        const labels = [...document.querySelectorAll('.setting label')];
+        const name = '{path}'.split('.').at(-1).replaceAll('_', ' ');
+        const label = labels.find((l) => l.textContent.toLowerCase().startsWith(name));
+        label.querySelector('input, select').value = '{value}';
+    }})()
+"""
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+VIOLATIONS = """
+    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
+"""
+DROP = """
+    (() => {{
+        const bytes = Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0));
+        const given = new DataTransfer();
+        given.items.add(new File([bytes], '{name}'));
+        const dropped = new DragEvent('drop', {{dataTransfer: given}});
+        document.querySelector('.zone').dispatchEvent(dropped);
+    }})()
+"""
 STATIC = Path(__file__).parent.parent.parent / "api" / "static"
 
 
@@ -70,10 +99,10 @@ def test_the_dashboard_is_served_with_a_policy_that_forbids_everything_from_else
 
 
 def test_the_dashboard_names_no_other_server():
+    own_files = [path for path in STATIC.iterdir() if path.is_file()]
+
     urls = {
-        url
-        for file in STATIC.iterdir()
-        for url in re.findall(r"https?://[^\s\"'`)]+", file.read_text())
+        url for path in own_files for url in re.findall(r"https?://[^\s\"'`)]+", path.read_text())
     }
 
     assert urls == {"http://www.w3.org/2000/svg"}
@@ -121,6 +150,39 @@ def test_curves_grow_while_they_are_watched(service: Service, page: Page):
 
 
 @pytest.mark.browser
+def test_arrow_keys_read_the_curves(service: Service, page: Page):
+    claim = service.run()
+    service.record(claim, [1, 2, 4])
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelector('.legend').innerText.includes('0.25 at step 4')")
+    page.evaluate(PRESS.format("ArrowLeft"))
+    page.evaluate(PRESS.format("ArrowLeft"))
+
+    said = page.evaluate("document.querySelector('.card [role=status]').textContent")
+    assert said == "training 0.5 at step 2"
+
+
+@pytest.mark.browser
+def test_the_address_says_which_curves_are_shown(service: Service, page: Page):
+    ours, theirs = service.run("ours"), service.run("theirs")
+    service.record(ours, [1])
+    service.record(theirs, [2])
+
+    page.open(f"{service.url}/#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5&with={theirs.job.id}")
+    page.wait_for("document.querySelector('.legend').innerText.includes('theirs, training')")
+
+    assert page.evaluate("document.querySelector('.legend').innerText").split("\n") == [
+        "this job, training 0.5 at step 1",
+        "theirs, training 0.5 at step 2",
+    ]
+    assert page.evaluate("document.querySelector('[type=checkbox]').checked")
+    page.evaluate("document.querySelector('[aria-label=\"Leave out theirs\"]').click()")
+    page.wait_for("document.querySelector('.legend').innerText.trim() == 'training 0.5 at step 1'")
+    assert page.evaluate("location.hash") == f"#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5"
+
+
+@pytest.mark.browser
 def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
     claim = service.run()
     service.record(claim, [1])
@@ -138,6 +200,50 @@ def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
     )
     assert "Explained variance: 10.0 % in epoch 1, 20.0 % in epoch 2" in said
     assert "Uniformity: -0.5 in epoch 1, -2.5 in epoch 2" in said
+
+
+@pytest.mark.browser
+def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Service, page: Page):
+    claim = service.run()
+    limits = {
+        "explained_variance": collapse.LOWEST_EXPLAINED_VARIANCE,
+        "effective_rank": collapse.LOWEST_EFFECTIVE_RANK,
+        "dead_dimensions": collapse.MOST_DEAD_DIMENSIONS,
+        "uniformity": collapse.HIGHEST_UNIFORMITY,
+    }
+    service.record(claim, [1])
+    beyond = {"dead_dimensions": limits["dead_dimensions"] + 0.001}
+    points = [LossPoint(1, 1, "val", {"total": 1.0} | limits | beyond)]
+    service.store.record(claim.lease, Report(points=points))
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}")
+    page.wait_for("document.querySelectorAll('.limit').length == 4")
+
+    told = page.evaluate("[...document.querySelectorAll('.limit')].map(p => p.innerText)")
+    assert told == [
+        "collapsed where below 5.0 %",
+        "collapsed where below 4",
+        "Collapsed: above 50.0 %",
+        "collapsed where above -0.1",
+    ]
+
+
+@pytest.mark.browser
+def test_a_job_tells_what_differs_from_its_preset(service: Service, page: Page):
+    config = load_config("small", ["training.epochs=7"]).model_dump(mode="json")
+    request = {"preset": "small", "config": {"training": {"epochs": 7}}}
+    job = service.store.create(NewJob("pretrain", config, dataset="made", request=request))
+    usual = load_config("small").training.epochs
+
+    page.open(f"{service.url}/#/jobs/{job.id}")
+    page.wait_for("document.body.innerText.includes('Differs from the preset small')")
+
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('[aria-label=Config] table')][0].tBodies[0].innerText"
+        )
+        == f"training.epochs\t7\t{usual}"
+    )
 
 
 @pytest.mark.browser
@@ -182,6 +288,56 @@ def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service
     assert "inverted\t3 (2 to 4), 1.25 x" in text
     assert "Checkpoints" not in text
     assert "Losses" not in text
+
+
+@pytest.mark.browser
+def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
+    service: Service, page: Page
+):
+    make_dataset(service.settings.data_root / "made")
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for("document.querySelector('.setting')")
+    for path, value in [
+        ("training.epochs", "7"),
+        ("model.spectral_path", "false"),
+        ("model.context_dilations", "[1, 2]"),
+    ]:
+        page.evaluate(FILL.format(path=path, value=value))
+    shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
+    page.evaluate("document.querySelector('form').requestSubmit()")
+    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+
+    [job] = service.store.jobs(limit=1).items
+    small = load_config("small")
+    assert shown == str(small.training.batch_size)
+    assert job.request is not None
+    assert job.request["preset"] == "small"
+    assert job.request["config"] == {
+        "data": {"window_seconds": 10, "fs_hz": 125},
+        "training": {"epochs": 7},
+        "model": {"spectral_path": False, "context_dilations": [1, 2]},
+    }
+
+
+@pytest.mark.browser
+def test_a_setting_that_cannot_be_read_is_named(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "made")
+
+    page.open(service.url)
+    page.wait_for("document.querySelector('details')")
+    page.evaluate("document.querySelector('details').open = true")
+    page.wait_for("document.querySelector('.setting')")
+    page.evaluate(FILL.format(path="model.context_dilations", value="one, four"))
+    page.evaluate("document.querySelector('form').requestSubmit()")
+
+    page.wait_for(
+        "document.querySelector('[role=alert]').innerText"
+        " == \"model.context_dilations: expected JSON such as [1,4], got 'one, four'\""
+    )
+    assert service.store.jobs(limit=1).items == []
 
 
 @pytest.mark.browser
@@ -248,7 +404,78 @@ def test_a_bulk_embedding_is_submitted_by_the_form(service: Service, best_folder
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("view", ["", "datasets", "models"])
+def test_ten_minutes_are_panned_and_the_address_follows(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "long", samples=75_000)
+
+    page.open(f"{service.url}/#/datasets/long")
+    page.wait_for("document.querySelector('tbody a[href*=windows]')")
+    page.evaluate("document.querySelector('tbody a[href*=windows]').click()")
+    page.wait_for("document.querySelector('.legend').innerText.includes('recorded 1 at 599.992 s')")
+    page.evaluate("document.querySelector('[aria-label^=Seconds]').value = '10'")
+    page.evaluate(
+        "document.querySelector('[aria-label^=Seconds]').dispatchEvent(new Event('change'))"
+    )
+    page.wait_for("location.hash.endsWith('?from=0.00&to=10.00')")
+    page.evaluate("document.querySelector('[type=range]').value = 500")
+    page.evaluate("document.querySelector('[type=range]').dispatchEvent(new Event('input'))")
+    page.wait_for("location.hash.endsWith('?from=295.00&to=305.00')")
+
+
+@pytest.mark.browser
+def test_a_dataset_shows_its_quality_and_its_windows(service: Service, page: Page):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
+
+    page.open(f"{service.url}/#/datasets/made")
+    page.wait_for("document.querySelectorAll('[aria-label=Windows] tbody tr').length == 2")
+
+    said = page.evaluate("document.querySelector('.histogram').ariaLabel")
+    assert said == "Windows by signal quality; most, 2, from 0.95 to 1.00"
+    assert "0\tr\ts\t0 s\t1\t61.5" in page.text()
+
+
+def pulse_files() -> dict[str, bytes]:
+    """Ten seconds of a pulse of 72 beats a minute at 125 Hz, as each kind of file."""
+    samples = np.sin(2 * np.pi * 1.2 * np.arange(1250) / 125).astype(np.float32)
+    npy, lines = io.BytesIO(), [f"{i / 125},{value}" for i, value in enumerate(samples)]
+    np.save(npy, samples.astype(np.float64))
+    csv = "\n".join(["time_s,ppg", *lines])
+    return {"pulse.csv": csv.encode(), "pulse.npy": npy.getvalue(), "pulse.f32": samples.tobytes()}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["pulse.csv", "pulse.npy", "pulse.f32"])
+def test_a_dropped_file_is_embedded(service: Service, best_folder: Path, page: Page, name: str):
+    trained = service.trained(best_folder)
+    content = pulse_files()[name]
+
+    page.open(f"{service.url}/#/embed?model={trained.id}")
+    page.wait_for(f"document.querySelector('option[value={trained.id}]')?.selected")
+    page.evaluate(DROP.format(name=name, content=base64.b64encode(content).decode()))
+    page.wait_for("document.querySelector('canvas.picture')")
+
+    shown = json.loads(page.evaluate("document.querySelector('textarea').value"))
+    [answered] = service.http.post(
+        "/v1/embeddings",
+        params={"model": trained.id, "fs_hz": 125},
+        content=pulse_files()["pulse.f32"],
+        headers={"Content-Type": "application/octet-stream", "Accept": "application/json"},
+    ).json()["data"]
+    assert shown == pytest.approx(answered["embedding"], abs=1e-4)
+    assert "Samples\n1,250" in page.text()
+
+
+@pytest.mark.browser
+def test_a_dropped_file_without_numbers_says_what_was_expected(service: Service, page: Page):
+    page.open(f"{service.url}/#/embed")
+    page.wait_for("document.querySelector('.zone')")
+    content = base64.b64encode(b"no,numbers\nat,all\n").decode()
+    page.evaluate(DROP.format(name="words.csv", content=content))
+
+    page.wait_for("document.querySelector('[role=alert]').innerText.startsWith('no column of num')")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", ["", "datasets", "models", "embed"])
 def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page: Page, view: str):
     service.trained(best_folder)
 
@@ -256,6 +483,41 @@ def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page
     page.wait_for("document.querySelector('.card')?.innerText")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_no_view_breaks_a_rule_of_accessibility(
+    service: Service, best_folder: Path, page: Page, is_dark: bool
+):
+    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
+    trained = service.trained(best_folder)
+    running = service.run()
+    service.record(running, [1, 2], log_lines=["a line"])
+    health = {"total": 1.0, "explained_variance": 0.01, "uniformity": -2.0}
+    service.store.record(
+        running.lease,
+        Report(points=[LossPoint(2, 1, "val", health)], warnings=["beware"]),
+    )
+    views = {
+        "": "details",
+        f"jobs/{running.job.id}?with={trained.id}": ".limit",
+        f"jobs/{trained.id}": ".rows",
+        "datasets": ".facts",
+        "datasets/made": "tbody a",
+        "datasets/made/windows/0": ".legend span",
+        "models": "table",
+        "embed": "option",
+    }
+
+    for view, awaited in views.items():
+        page.open("about:blank")
+        page.open(f"{service.url}/#/{view}", dark=is_dark)
+        page.wait_for(f"document.querySelector('{awaited}')")
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        page.evaluate(f"{AXE.read_text()}; 0")
+
+        assert page.evaluate(VIOLATIONS) == [], view
 
 
 @pytest.mark.browser

@@ -124,6 +124,7 @@ def test_no_alias_points_at_a_path(target: Target, name: str):
         *("/v1/jobs/{trained}/checkpoints/{}/encoder.json",),
         *("/v1/jobs/{trained}/checkpoints/best/{}", "/v1/jobs/{evaluated}/report/{}"),
         *("/v1/jobs/{embedded}/embeddings/{}",),
+        *("/v1/datasets/{}", "/v1/datasets/{}/quality", "/v1/datasets/{}/windows/0"),
         *("/v1/models/{}", "/static/{}", "/v1/{}", "/{}"),
     ],
 )

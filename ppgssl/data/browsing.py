@@ -1,0 +1,74 @@
+"""Looks into a dataset without training on it: what its windows are, how good, and single ones.
+
+Reads the columns beside the signals, and of the signals one row group at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ppgssl.data.dataset import Dataset
+from ppgssl.data.older_layout import ID_COLUMN
+from ppgssl.data.schema import SPLITS, Split
+
+QUALITY_BINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWindow:
+    """One window: every column beside the signals, and both signals (T,) as they are stored."""
+
+    columns: dict[str, Any]
+    signal: npt.NDArray[np.float32]
+    denoised: npt.NDArray[np.float32]
+
+
+def described_windows(dataset: Dataset, split: Split) -> pa.Table:
+    """One row per window of a split in stored order, all columns but the signals.
+
+    The columns `window_id` and `split` are there in every layout.
+    """
+    table = dataset.split(split).metadata()
+    if ID_COLUMN in table.column_names:
+        table = table.rename_columns({ID_COLUMN: "window_id"})
+    if "split" not in table.column_names:
+        table = table.append_column("split", pa.array([split] * len(table), pa.string()))
+    return table
+
+
+def find_window(dataset: Dataset, window_id: int) -> StoredWindow | None:
+    """The window of this number; None where there is none.
+
+    Raises:
+        DatasetError: A file is damaged.
+    """
+    for split, table in _splits(dataset):
+        rows = np.flatnonzero(table.column("window_id").to_numpy() == window_id)
+        if len(rows):
+            row = int(rows[0])
+            [columns] = table.slice(row, 1).to_pylist()
+            batch = dataset.split(split).read_one(row)
+            return StoredWindow(columns, batch.signal[0], batch.denoised[0])
+    return None
+
+
+def quality_histogram(dataset: Dataset) -> dict[Split, list[int]]:
+    """Windows per twentieth of quality, 0 to 1, by split; nothing where no quality is stored."""
+    return {
+        split: _counts(table.column("sqi").to_numpy())
+        for split, table in _splits(dataset)
+        if "sqi" in table.column_names
+    }
+
+
+def _splits(dataset: Dataset) -> Iterator[tuple[Split, pa.Table]]:
+    return ((split, described_windows(dataset, split)) for split in SPLITS if dataset.counts[split])
+
+
+def _counts(quality: npt.NDArray[np.floating]) -> list[int]:
+    counts, _ = np.histogram(quality, bins=QUALITY_BINS, range=(0, 1))
+    return [int(count) for count in counts]
