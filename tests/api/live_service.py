@@ -143,7 +143,11 @@ class Service:
 def serving(settings: Settings) -> Iterator[Service]:
     """The service with these settings, from its first answer to its end."""
     config = uvicorn.Config(
-        create_app(settings), port=0, log_config=None, timeout_graceful_shutdown=1
+        create_app(settings),
+        port=0,
+        log_config=None,
+        timeout_keep_alive=3600,  # no test's connection is cut for being slow
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -19,13 +19,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from job_model import ModelJob
-from live_service import LEASE, Service, make_dataset, serving, settings_in
+from live_service import Service, make_dataset, serving, settings_in
 
 from ppgssl.client import parse_events
 from ppgssl.jobs.errors import LeaseLostError
 from ppgssl.jobs.records import Claim, JobError, LossPoint, Report
 from ppgssl.jobs.status import Reason
 
+LEASE = timedelta(days=1)  # none lapses by itself, however slow the machine
 NO_TIME = timedelta(seconds=-1)
 ERRORS = [Reason.PROCESS_DIED, "dataset_invalid"]
 RULES = {
