@@ -110,12 +110,13 @@ class PpgEncoder:
                 f"too short: {window.shape[-1]} samples at {rate_hz:g} Hz are {seconds:.2f} s, "
                 f"at least {SHORTEST_WINDOW_S:g} s are needed"
             )
-        if not np.isfinite(window).all():
+        fault = find_fault(window, rate_hz)
+        if fault == "missing":
             missing = int(np.count_nonzero(~np.isfinite(window)))
             return f"not finite: {missing} of {window.shape[-1]} samples are NaN or infinite"
-        if np.abs(window).max() > LARGEST_SAMPLE:
+        if max(window.max(), -window.min()) > LARGEST_SAMPLE:
             return f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them"
-        if find_fault(window, rate_hz) == "flat":
+        if fault == "flat":
             return "flat: the samples hardly vary, so there is no pulse to embed"
         return None
 
