@@ -20,6 +20,8 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ppgssl.inference.embedding_file import embeddings_writer
+
 PLAN = "plan.json"
 UNFINISHED = ".unfinished.parquet"
 
@@ -57,7 +59,7 @@ class Parts:
     @contextmanager
     def writing(self) -> Generator[Callable[[pa.Table], None]]:
         """Writes tables into the part that is added next."""
-        with pq.ParquetWriter(self.folder / UNFINISHED, self.schema) as writer:
+        with embeddings_writer(self.folder / UNFINISHED, self.schema) as writer:
             yield writer.write_table
 
     def add(self, next_unit: int, windows: int, unreadable: dict[str, str]) -> None:
@@ -78,7 +80,7 @@ class Parts:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary, rows, refused = out.with_name(f".{out.name}.partial"), 0, 0
         try:
-            with pq.ParquetWriter(temporary, self.schema) as writer:
+            with embeddings_writer(temporary, self.schema) as writer:
                 for report in _reports(self.folder):
                     with pq.ParquetFile(report.with_suffix(".parquet")) as part:
                         for batch in part.iter_batches():

@@ -48,6 +48,15 @@ def embeddings_schema(embedding_dim: int, encoder_sha256: str) -> pa.Schema:
     )
 
 
+def embeddings_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer whose embeddings are plain floats: none repeats itself, shrinks, or is looked for."""
+    text_columns: Any = ["recording_id", "fault"]
+    described: Any = [name for name in schema.names if name != "embedding"]
+    return pq.ParquetWriter(
+        path, schema, compression="none", use_dictionary=text_columns, write_statistics=described
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive rows of a file that have an embedding.

@@ -23,7 +23,7 @@ from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import lanes
 from ppgssl.inference.settings import SHORTEST_WINDOW_S
-from ppgssl.models.encoder import Encoder, standardise
+from ppgssl.models.encoder import Encoder, Windows, standardise
 from ppgssl.models.encoder_file import EncoderInfo, read_encoder
 from ppgssl.models.pooling import divide_up
 from ppgssl.signal.quality import find_fault, signal_quality
@@ -110,12 +110,13 @@ class PpgEncoder:
                 f"too short: {window.shape[-1]} samples at {rate_hz:g} Hz are {seconds:.2f} s, "
                 f"at least {SHORTEST_WINDOW_S:g} s are needed"
             )
-        if not np.isfinite(window).all():
+        fault = find_fault(window, rate_hz)
+        if fault == "missing":
             missing = int(np.count_nonzero(~np.isfinite(window)))
             return f"not finite: {missing} of {window.shape[-1]} samples are NaN or infinite"
-        if np.abs(window).max() > LARGEST_SAMPLE:
+        if max(window.max(), -window.min()) > LARGEST_SAMPLE:
             return f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them"
-        if find_fault(window, rate_hz) == "flat":
+        if fault == "flat":
             return "flat: the samples hardly vary, so there is no pulse to embed"
         return None
 
@@ -210,17 +211,20 @@ class PpgEncoder:
         embed = partial(self._pass, granularity=granularity)
         is_alone = len(passes) == 1 and samples.size > ONE_CORE_SAMPLES
         if num_lanes == 1 or is_alone:
-            return [embed(one) for one in passes]
+            return [embed(one, stretches=num_lanes) for one in passes]
         return list(lanes().map(embed, passes))
 
-    def _pass(self, samples: Signals, granularity: Granularity) -> Rows:
-        return Rows(self._forward(samples, granularity), self._quality(samples, granularity))
+    def _pass(self, samples: Signals, granularity: Granularity, stretches: int = 1) -> Rows:
+        embedding = self._forward(samples, granularity, stretches)
+        return Rows(embedding, self._quality(samples, granularity))
 
     @torch.inference_mode()
-    def _forward(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R D"]:
+    def _forward(
+        self, samples: Signals, granularity: Granularity, stretches: int
+    ) -> Float[np.ndarray, "N R D"]:
         owned = np.require(samples, np.float32, ["A", "C", "W"])  # torch warns of read-only memory
         batch: Tensor = standardise(torch.from_numpy(owned).to(self.device))[:, None]
-        segments = (self._fused or self._encoder).segments(batch)
+        segments = self._segments(batch, stretches)
         if granularity == Granularity.WINDOW:
             rows = self._encoder.embedding_of(segments, batch.shape[-1])[:, None]
         else:
@@ -228,6 +232,11 @@ class PpgEncoder:
             rows = self._encoder.embedding_of(segments.flatten(0, 1)[:, None], 1)
             rows = rows.unflatten(0, segments.shape[:2])
         return rows.float().cpu().numpy()
+
+    def _segments(self, batch: Windows, stretches: int) -> Float[Tensor, "N S D"]:
+        if self._fused is None:
+            return self._encoder.segments(batch)
+        return self._fused.segments(batch, stretches)
 
     def _quality(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R"]:
         own_hz = self.info.fs_hz

@@ -4,6 +4,9 @@ Batch norm is folded into the convolutions; ReLU, and the sum with the skip, int
 over memory. The channels of a position lie side by side, so that whatever comes after the trunk is
 a matrix product over tokens. Nothing is compiled: an encoder is ready as soon as it is loaded.
 
+A lone window is computed in stretches of its time, a lane each. What a stretch sees of its
+neighbours it computes too, so that its tokens are those of the whole window.
+
 Axes used in this file:
     B  windows in a batch    T  samples of a window     D  channels of a token
     C  channels              L  positions               O  output channels
@@ -13,7 +16,7 @@ Source:
     The oneDNN operators that torch.compile emits for a CPU, called without it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,8 +25,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ppgssl.inference.lanes import lanes
 from ppgssl.models.channel_norm import ChannelNorm
-from ppgssl.models.encoder import ContextLayer, Encoder, ResidualBlock, Windows
+from ppgssl.models.encoder import CONTEXT_KERNEL, ContextLayer, Encoder, ResidualBlock, Windows
+from ppgssl.models.pooling import divide_up
 from ppgssl.models.spectral_path import SpectralPath, Spectrum, log_power
 
 Image = Float[Tensor, "B C H L"]
@@ -31,6 +36,7 @@ Tokens = Float[Tensor, "B N D"]
 
 onednn = torch.ops.mkldnn
 USUAL_LENGTH = 2_000  # positions; oneDNN lays out weights for about so many
+TRUNK_REACH = 3  # tokens: 3 samples of the stem and 3 * (stride - 2) of the blocks
 
 
 def can_fuse(device: torch.device) -> bool:
@@ -55,19 +61,52 @@ class FusedEncoder:
         self._blocks = [_Block(block) for block in encoder.blocks]
         self._spectral = None if encoder.spectral is None else _Spectra(encoder.spectral)
         self._context = [_on_tokens(layer) for layer in encoder.context]
+        self._context_reach = sum(
+            layer.dilation * (CONTEXT_KERNEL // 2)
+            for layer in encoder.context
+            if isinstance(layer, ContextLayer)
+        )
 
-    def segments(self, windows: Windows) -> Float[Tensor, "B S D"]:
-        """One vector per segment, in order of time, not whitened."""
-        image = windows[:, :, None].contiguous(memory_format=torch.channels_last)
+    def segments(self, windows: Windows, stretches: int = 1) -> Float[Tensor, "B S D"]:
+        """One vector per segment, in order of time, not whitened.
+
+        Args:
+            windows: Standardised.
+            stretches: How many lanes share the windows' time; with 1 the caller's threads share
+                every layer.
+        """
+        num_tokens = divide_up(windows.shape[-1], self._encoder.stride)
+        size = divide_up(num_tokens, stretches)
+        parts = [
+            slice(start, min(start + size, num_tokens)) for start in range(0, num_tokens, size)
+        ]
+        side_by_side = map if len(parts) == 1 else lanes().map
+        series = [] if self._spectral is None else self._spectral.series(windows)
+        tokens = _joined(side_by_side(partial(self._tokens, windows, series), parts))
+        tokens = _joined(side_by_side(partial(self._in_context, tokens), parts))
+        return self._encoder.segments_of(tokens.transpose(1, 2))
+
+    @torch.inference_mode()
+    def _tokens(self, windows: Windows, series: Sequence[Tensor], part: slice) -> Tokens:
+        num_samples, stride = windows.shape[-1], self._encoder.stride
+        around, inner = _widened(part, TRUNK_REACH, divide_up(num_samples, stride))
+        seen = windows[..., around.start * stride : around.stop * stride]
+        image = seen[:, :, None].contiguous(memory_format=torch.channels_last)
         image = self._stem.relu(image)
         for block in self._blocks:
             image = block(image)
-        tokens = as_tokens(image)
+        tokens = as_tokens(image)[:, inner]
         if self._spectral is not None:
-            tokens += self._spectral(windows)
+            tokens += self._spectral(series, part)
+        return tokens
+
+    @torch.inference_mode()
+    def _in_context(self, tokens: Tokens, part: slice) -> Tokens:
+        around, inner = _widened(part, self._context_reach, tokens.shape[1])
+        seen = tokens[:, around]
         for layer in self._context:
-            tokens = layer(tokens)
-        return self._encoder.segments_of(tokens.transpose(1, 2))
+            seen = layer(seen)
+        return seen[:, inner]
 
 
 class _Convolution:
@@ -122,7 +161,7 @@ class _Spectra:
     """`SpectralPath` with the features of a token side by side."""
 
     def __init__(self, path: SpectralPath) -> None:
-        self._series = path.series
+        self._path = path
         self._pulse, self._breathing = _Spectrum(path.pulse), _Spectrum(path.breathing)
         self._mix = [_on_tokens(layer) for layer in path.mix]
         self._pulse_score = _on_tokens(path.pulse_rate.score)
@@ -130,9 +169,14 @@ class _Spectra:
         self._describe = path.pulse_rate.describe, path.breathing_rate.describe
         self._join = _on_tokens(path.join)
 
-    def __call__(self, windows: Windows) -> Tokens:
-        pulse_series, slow_series = self._series(windows)
-        pulse, breathing = self._pulse(pulse_series), self._breathing(slow_series)
+    def series(self, windows: Windows) -> list[Tensor]:
+        """What the spectra of all tokens are taken of."""
+        pulse, slow = self._path.series(windows)
+        return [self._path.pulse.pad(pulse), self._path.breathing.pad(slow)]
+
+    def __call__(self, series: Sequence[Tensor], part: slice) -> Tokens:
+        pulse_series, slow_series = series
+        pulse, breathing = self._pulse(pulse_series, part), self._breathing(slow_series, part)
         mixed = torch.cat([pulse, breathing], dim=-1)
         for layer in self._mix:
             mixed = layer(mixed)
@@ -151,10 +195,11 @@ class _Spectrum:
         self._spectrum = spectrum
         self._sines = _Linear(spectrum.sines[:, 0], None)
 
-    def __call__(self, series: Float[Tensor, "B C L"]) -> Float[Tensor, "B N F"]:
-        spectrum = self._spectrum
-        around = spectrum.pad(series).unfold(-1, spectrum.taps, spectrum.step)
-        waves = self._sines(around.flatten(0, 1)).unflatten(0, series.shape[:2])
+    def __call__(self, padded: Float[Tensor, "B C L"], part: slice) -> Float[Tensor, "B N F"]:
+        step, taps = self._spectrum.step, self._spectrum.taps
+        seen = padded[..., part.start * step : (part.stop - 1) * step + taps]
+        around = seen.unfold(-1, taps, step)
+        waves = self._sines(around.flatten(0, 1)).unflatten(0, padded.shape[:2])
         return log_power(*waves.chunk(2, dim=-1)).transpose(1, 2).flatten(2)
 
 
@@ -205,6 +250,17 @@ def _on_tokens(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     if isinstance(layer, ChannelNorm):
         return partial(nn.LayerNorm.forward, layer)
     return layer
+
+
+def _widened(part: slice, reach: int, num_tokens: int) -> tuple[slice, slice]:
+    """A part with as many tokens on either side as it sees, and where it lies among them."""
+    start, stop = max(0, part.start - reach), min(num_tokens, part.stop + reach)
+    return slice(start, stop), slice(part.start - start, part.stop - start)
+
+
+def _joined(parts: Iterable[Tokens]) -> Tokens:
+    first, *others = parts
+    return torch.cat([first, *others], dim=1) if others else first
 
 
 def fold(conv: nn.Module, norm: nn.Module) -> tuple[Float[Tensor, "O C K"], Float[Tensor, " O"]]:

@@ -65,6 +65,7 @@ class ContextLayer(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
+        self.dilation = dilation
         self.body = nn.Sequential(
             nn.Conv1d(
                 channels,

@@ -6,6 +6,8 @@ Axes used in this file:
     N  windows    T  samples, the last axis
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,11 +29,13 @@ def find_fault(x: npt.NDArray[np.floating], fs_hz: float) -> str | None:
     of the range. Flat: no variation, or a quarter of the stretch in constant runs of two seconds
     or more.
     """
-    if not np.isfinite(x).all():
+    low, high = float(x.min()), float(x.max())  # NaN where a sample is
+    if not math.isfinite(low) or not math.isfinite(high):
         return "missing"
-    low, high = float(x.min()), float(x.max())
     if high - low <= 1e-6 * max(abs(low), abs(high)):
         return "flat"
+    if _changes_throughout(x, fs_hz):
+        return None
     starts, lengths = _constant_runs(x)
     values = x[starts]
     clipped = ((values == low) | (values == high)) & (lengths >= CLIPPED_RUN_S * fs_hz)
@@ -105,6 +109,12 @@ def _score(stretches: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
     repeats = (correlation[..., first:last] / taper[first:last] / zero).max(axis=-1, initial=0)
     periodicity = (repeats - NOISE_PERIODICITY) / (PULSE_PERIODICITY - NOISE_PERIODICITY)
     return np.clip(periodicity, 0, 1) * np.sqrt(share)
+
+
+def _changes_throughout(x: npt.NDArray[np.floating], fs_hz: float) -> bool:
+    """Whether too few neighbours are equal for plateaus; quicker to say than where they are."""
+    equal = np.count_nonzero(x[1:] == x[:-1])  # a run of n samples has n - 1 of them
+    return bool(equal < CLIPPED_SHARE * len(x) * (1 - 1 / (CLIPPED_RUN_S * fs_hz)))
 
 
 def _constant_runs(x: npt.NDArray[np.floating]) -> tuple[np.ndarray, np.ndarray]:

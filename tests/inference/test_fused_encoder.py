@@ -53,6 +53,21 @@ def test_it_computes_what_the_encoder_does(config: ModelConfig, windows: int, sa
     assert (found - expected).norm() <= 1e-5 * expected.norm()
 
 
+@pytest.mark.skipif(not can_fuse(torch.device("cpu")), reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
+@pytest.mark.parametrize(("samples", "stretches"), [(7500, 2), (7507, 3), (251, 2), (33, 4)])
+@torch.inference_mode()
+def test_stretches_side_by_side_are_the_whole_window(
+    config: ModelConfig, samples: int, stretches: int
+):
+    encoder = FusedEncoder(trained(config))
+    x = torch.randn(2, config.in_channels, samples)
+
+    found, expected = encoder.segments(x, stretches), encoder.segments(x)
+
+    assert (found - expected).norm() <= 1e-6 * expected.norm()
+
+
 @torch.inference_mode()
 def test_a_folded_convolution_is_the_convolution_and_its_norm():
     conv, norm = nn.Conv1d(2, 3, 5, bias=False), nn.BatchNorm1d(3)

@@ -43,6 +43,16 @@ def test_windows_keep_their_order_and_embeddings(two_threads, monkeypatch, count
         assert together.quality[place] == alone.quality[0]
 
 
+def test_a_lone_window_on_all_lanes_has_the_embedding_of_one_lane(two_threads):
+    encoder = load_encoder("default")
+    window = np.random.default_rng(0).standard_normal((1, 20_000)).astype(np.float32)
+
+    alone = encoder.embed(window).embedding[0]
+    beside = encoder.embed(np.concatenate([window, window])).embedding[0]
+
+    assert np.linalg.norm(alone - beside) <= 1e-5 * np.linalg.norm(beside)
+
+
 def test_as_many_windows_at_once_as_keep_all_lanes_busy(two_threads):
     encoder = load_encoder("default")
 
