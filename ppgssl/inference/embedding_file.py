@@ -81,12 +81,14 @@ class EmbeddingFile:
         num_rows: Refused windows counted.
         width: Of an embedding.
         encoder_sha256: Of the encoder's weights, where the file names them.
+        tells_faults: Whether it has the column `fault`.
     """
 
     path: Path
     num_rows: int
     width: int
     encoder_sha256: str | None
+    tells_faults: bool
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -108,7 +110,9 @@ class EmbeddingFile:
         if not num_rows:
             raise EmbeddingsError(f"{path} has no rows, so there is nothing to search")
         whose = (schema.metadata or {}).get(ENCODER_KEY)
-        return cls(path, num_rows, width, whose.decode() if whose else None)
+        return cls(
+            path, num_rows, width, whose.decode() if whose else None, "fault" in schema.names
+        )
 
     def check_comparable(self, other: "EmbeddingFile") -> None:
         """Refuse embeddings whose distances to these would mean nothing.

@@ -123,5 +123,7 @@ def _window_at(start_s: Float[np.ndarray, " N"], at_s: float, recording_id: str)
 def _why_none(file: EmbeddingFile, asked: Int[np.ndarray, " Q"]) -> str:
     if len(asked) != 1:
         return f"{file.path}: none of the {len(asked)} windows asked for has an embedding"
-    fault: str | None = file.take(asked, ["fault"])["fault"][0].as_py()
+    fault: str | None = None
+    if file.tells_faults:
+        fault = file.take(asked, ["fault"])["fault"][0].as_py()
     return f"{file.path}: row {asked[0]} has no embedding; {fault or 'it is not said why'}"

@@ -195,6 +195,23 @@ def test_keys_are_looked_up_once_in_two_seconds_however_many_requests_come(engin
     assert len(looked_up) == 2
 
 
+def test_known_keys_are_told_without_waiting_for_each_other(engine: Engine):
+    keys = ApiKeys(engine)
+    ring = KeyRing(keys, None, clock=Seconds())
+    created = keys.create("mine", Role.READ)
+
+    async def turns_of_the_loop() -> int:
+        await ring.find(created.key)
+        asked = [asyncio.create_task(ring.find(created.key)) for _ in range(50)]
+        turns = 0
+        while not all(task.done() for task in asked):
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(turns_of_the_loop()) <= 2
+
+
 def test_while_the_database_is_away_only_the_key_of_the_environment_opens(engine: Engine):
     keys, clock = ApiKeys(engine), Seconds()
     ring = KeyRing(keys, "tell-nobody", clock=clock)

@@ -163,6 +163,13 @@ def test_a_window_that_is_not_there_is_told(plane: EmbeddingFile, asked: Any, me
         select_queries(plane, **asked)
 
 
+def test_a_file_that_tells_no_faults_has_refused_windows_all_the_same(plane: EmbeddingFile):
+    pq.write_table(pq.read_table(plane.path).drop_columns("fault"), plane.path)
+
+    with pytest.raises(EmbeddingsError, match="row 3 has no embedding; it is not said why"):
+        select_queries(EmbeddingFile.open(plane.path), row=3)
+
+
 def test_what_cannot_be_compared_is_refused(plane: EmbeddingFile, tmp_path: Path):
     wide = write(tmp_path / "wide.parquet", [("x", [1.0, 2.0, 3.0])], width=3)
     foreign = write(tmp_path / "foreign.parquet", [("x", [1.0, 2.0])], encoder="f")
