@@ -49,7 +49,7 @@ def embeddings_schema(embedding_dim: int, encoder_sha256: str) -> pa.Schema:
 
 
 def embeddings_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer whose embeddings are plain floats: none repeats itself, shrinks, or is looked for."""
+    """A writer whose embeddings are plain floats: none repeats itself, shrinks or is sought."""
     text_columns: Any = ["recording_id", "fault"]
     described: Any = [name for name in schema.names if name != "embedding"]
     return pq.ParquetWriter(
