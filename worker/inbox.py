@@ -7,7 +7,6 @@ and no process.
 import hashlib
 import json
 import logging
-import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ppgssl.jobs.records import CheckpointFile, Lease, LossPoint, NewCheckpoint, Report
+from ppgssl.json_values import finite
 
 log = logging.getLogger(__name__)
 
@@ -115,10 +115,7 @@ def shown_progress(progress: dict[str, Any]) -> dict[str, Any]:
     """Progress as jobs show it: with the fraction done, and null for what is not finite."""
     steps = progress["steps"]
     shown = {**progress, "fraction": min(1.0, progress["step"] / steps) if steps else 0.0}
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in shown.items()
-    }
+    return {name: finite(value) for name, value in shown.items()}
 
 
 def describe_files(folder: Path) -> tuple[CheckpointFile, ...]:

@@ -24,6 +24,7 @@ from ppgssl.data.browsing import (
 from ppgssl.data.dataset import Dataset, dataset_names, open_dataset
 from ppgssl.data.schema import Split
 from ppgssl.errors import DatasetError
+from ppgssl.json_values import finite
 from ppgssl.signal.thinning import envelope
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -160,11 +161,6 @@ def described(columns: dict[str, Any]) -> StoredWindowRead:
     known = {name: finite(columns[name]) for name in DESCRIBED if name in columns}
     labels = {name: finite(value) for name, value in columns.items() if name not in DESCRIBED}
     return StoredWindowRead(**known, labels=labels)
-
-
-def finite(value: Any) -> Any:
-    """The value, or null for a number that JSON cannot hold."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def dataset_read(folder: Path) -> DatasetRead:

@@ -50,10 +50,14 @@ class Dataset:
         return self.path.name
 
     @property
+    def window_s(self) -> float:
+        """Length of the windows, seconds."""
+        return self.window_samples / self.fs_hz
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The config keys that follow from the windows, for a config that does not say them."""
-        seconds = self.window_samples / self.fs_hz
-        return {"data": {"window_seconds": seconds, "fs_hz": self.fs_hz}}
+        return {"data": {"window_seconds": self.window_s, "fs_hz": self.fs_hz}}
 
     def _repr_html_(self) -> str:
         facts = {

@@ -4,7 +4,6 @@ Axes used in this file:
     M  windows that have a label    K  classes
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from ppgssl.evaluation.label_efficiency import EfficiencyPoint
 from ppgssl.evaluation.robustness import RobustnessPoint
 from ppgssl.evaluation.scores import Score
 from ppgssl.evaluation.settings import EvaluationSettings
+from ppgssl.json_values import finite
 
 ENCODER = "encoder"
 MEAN = "mean"
@@ -153,6 +153,4 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return finite(value)

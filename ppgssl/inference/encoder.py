@@ -87,7 +87,7 @@ class PpgEncoder:
         info = self.info
         facts = {
             "embedding": f"{info.embedding_dim} numbers",
-            "trained on": f"windows of {info.window_samples / info.fs_hz:g} s at {info.fs_hz:g} Hz",
+            "trained on": f"windows of {info.window_s:g} s at {info.fs_hz:g} Hz",
             "training": info.training,
             "device": self.device,
             "sha256": info.sha256,

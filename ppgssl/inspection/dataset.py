@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ppgssl.data.dataset import Dataset, open_dataset
 from ppgssl.data.schema import SPLITS
 from ppgssl.errors import InputError
-from ppgssl.inspection.description import Description, Sheet
+from ppgssl.inspection.description import Description, Sheet, median
 
 NUM_EXAMPLES = 3
 EXAMPLE_S = 10.0
@@ -36,7 +36,7 @@ def describe_dataset(path: Path) -> Description:
     facts = {
         "windows": sum(dataset.counts.values()),
         "fs_hz": dataset.fs_hz,
-        "window_seconds": dataset.window_samples / dataset.fs_hz,
+        "window_seconds": dataset.window_s,
         **{name: dataset.manifest.get(name) for name in MANIFEST_FACTS},
         "warnings": list(dataset.warnings),
     }
@@ -49,15 +49,14 @@ def describe_dataset(path: Path) -> Description:
 
 
 def _splits(dataset: Dataset, tables: dict[str, pa.Table]) -> Sheet:
-    seconds = dataset.window_samples / dataset.fs_hz
     rows = [
         (
             split,
             len(table),
-            len(table) * seconds / 3600,
+            len(table) * dataset.window_s / 3600,
             _distinct(table, "subject_id"),
             _distinct(table, "recording_id"),
-            _median(table, "sqi"),
+            median(_numbers(table["sqi"])) if "sqi" in table.column_names else None,
         )
         for split, table in tables.items()
     ]
@@ -83,11 +82,6 @@ def _distinct(table: pa.Table, name: str) -> int | None:
     if name not in table.column_names:
         return None
     return len(table[name].drop_null().unique())
-
-
-def _median(table: pa.Table, name: str) -> float | None:
-    values = _numbers(table[name]) if name in table.column_names else np.empty(0)
-    return float(np.median(values)) if len(values) else None
 
 
 def _is_number(column: "pa.ChunkedArray[Any]") -> bool:

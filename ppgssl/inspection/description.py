@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -48,6 +50,12 @@ class Description:
         """All of it but the picture."""
         tables = {sheet.title: sheet.records() for sheet in self.sheets}
         return {"kind": self.kind, "path": str(self.path), **self.facts, **tables}
+
+
+def median(values: npt.NDArray[np.floating]) -> float | None:
+    """Of the values that are finite; None where there are none."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def save_picture(description: Description, file: Path) -> None:

@@ -28,11 +28,10 @@ def describe_embeddings(path: Path, *, limit: int) -> Description:
         EmbeddingsError: It has no embeddings, or is damaged.
     """
     file = EmbeddingFile.open(path)
-    has_faults = "fault" in pq.read_schema(path).names
     rows = pq.read_table(
-        path, columns=["recording_id", "quality", *(["fault"] if has_faults else [])]
+        path, columns=["recording_id", "quality", *(["fault"] if file.tells_faults else [])]
     )
-    faults = rows["fault"].drop_null() if has_faults else pa.chunked_array([[]])
+    faults = rows["fault"].drop_null() if file.tells_faults else pa.chunked_array([[]])
     sample = _sample(file)
     facts = {
         "windows": file.num_rows,

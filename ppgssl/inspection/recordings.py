@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ppgssl.data.recordings import FoundRecordings, Recording, RecordingRef
 from ppgssl.errors import InputError, RecordingError
-from ppgssl.inspection.description import Description, Sheet
+from ppgssl.inspection.description import Description, Sheet, median
 from ppgssl.signal.quality import fill_gaps, find_fault, signal_quality
 from ppgssl.signal.rates import heart_rate_bpm
 
@@ -99,8 +99,8 @@ def _sheet(refs: Sequence[RecordingRef], measured: Sequence[Measured]) -> Sheet:
             _seconds(one.recording),
             float(np.isnan(one.recording.signal).mean()),
             one.usable,
-            _median(one.quality),
-            _median(one.pulse_bpm),
+            median(one.quality),
+            median(one.pulse_bpm),
         )
         for one in measured
     ]
@@ -109,11 +109,6 @@ def _sheet(refs: Sequence[RecordingRef], measured: Sequence[Measured]) -> Sheet:
 
 def _seconds(recording: Recording) -> float:
     return len(recording.signal) / recording.fs_hz
-
-
-def _median(values: Float[np.ndarray, " N"]) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else None
 
 
 def _draw(figure: Figure, measured: Sequence[Measured]) -> None:
