@@ -429,6 +429,7 @@ class TrainingRun:
                 steps=epochs * self.steps_per_epoch,
                 windows_per_s=windows_per_s,
                 eta_s=left / windows_per_s,
+                learning_rate=self.optimizer.param_groups[0]["lr"],
                 device_memory_bytes=load.memory_bytes,
                 device_utilisation=load.utilisation,
             )
