@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ppgssl.config import Config
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import (
     CheckpointError,
     CollapsedError,
