@@ -87,6 +87,7 @@ class PageRunner:
             "PPGSSL_URL": f"http://127.0.0.1:{self.port}",
             "OMP_NUM_THREADS": "1",
             "NO_COLOR": "1",
+            "TESTS": str(Path(__file__).parent),
             "COLUMNS": "100",
         }
 

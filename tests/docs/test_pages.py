@@ -28,9 +28,14 @@ def shell_lines(page: Path) -> list[str]:
 def unknown_options(line: str) -> list[str]:
     """Commands and options of `ppgssl` in a line of shell that it does not have."""
     words = shlex.split(line, comments=True)
-    if "ppgssl" not in words:
+    programs = [
+        place
+        for place, word in enumerate(words)
+        if word.rpartition("/")[2] == "ppgssl" and words[place - 1] != "-u"
+    ]
+    if not programs:
         return []
-    words = words[words.index("ppgssl") + 1 :]
+    words = words[programs[0] + 1 :]
     command: click.Command = COMMANDS
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         if words[0] not in command.commands:
