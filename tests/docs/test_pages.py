@@ -12,6 +12,8 @@ from pages import PAGES
 from ppgssl.cli.main import app
 
 READ_ONLY = {
+    "log.md": "what was once run, with the code as it was then",
+    "security.md": "revokes an example of a key; tests/jobs/test_api_keys.py revokes real ones",
     "README.md": "a summary for a service of one's own; quickstart.md runs the same calls",
     "health.md": "trains two encoders at length; tests/training holds what its figures say",
 }
