@@ -3,7 +3,8 @@
 #   PYTHON=python3.12 make test     another interpreter for .venv (3.11 or newer)
 #   PORT=9000 KEEP=1 make demo      another port; leave the service running afterwards
 #   PYTEST="-k loss -x" make test   further flags for pytest
-#   BENCH="encoder service" make bench   only these of: encoder, bulk, distributed, service, peers
+#   BENCH="encoder service" make bench   only these of: encoder, training, loader, preparation, bulk,
+#                                distributed, service, peers
 #   BENCH="--windows 16" make bench-gpu  ten-minute windows in a batch
 
 PYTHON ?= python3

@@ -33,6 +33,7 @@ from api.routes import (
     losses,
     models,
     presets,
+    progress,
     reports,
     webhooks,
 )
@@ -107,9 +108,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(_v1(embeddings.router))
     app.include_router(
         _v1(
-            *(jobs.router, losses.router, events.router, logs.router, checkpoints.router),
-            *(reports.router, embedded.router, models.router, datasets.router),
-            *(presets.router, config_schema.router, webhooks.router),
+            *(jobs.router, losses.router, progress.router, events.router, logs.router),
+            *(checkpoints.router, reports.router, embedded.router, models.router),
+            *(datasets.router, presets.router, config_schema.router, webhooks.router),
         )
     )
     app.include_router(dashboard.router)

@@ -15,7 +15,7 @@ from ppgssl.inference.settings import EmbeddingSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
 from ppgssl.jobs.status import JobStatus
-from ppgssl.jobs.tables import Job, LogLine
+from ppgssl.jobs.tables import Job, LogLine, Pace
 from ppgssl.jobs.webhook_tables import DeliveryStatus
 
 Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
@@ -180,6 +180,7 @@ class ProgressRead(BaseModel):
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    learning_rate: float | None = Field(default=None, description="Of a training run.")
     device_memory_bytes: int | None = Field(
         default=None, description="In use on the CUDA device, by everybody on it."
     )
@@ -189,6 +190,25 @@ class ProgressRead(BaseModel):
     stage: str | None = Field(
         default=None, description="What is being done, where that is no training."
     )
+
+
+class PaceRead(BaseModel):
+    """A stretch of a run: its last step, and how it went until then; null is what is not known."""
+
+    step: int
+    time: datetime = Field(description="When the stretch ended.")
+    reports: int = Field(description="Reports of progress that it joins, about one a second.")
+    epoch: int | None
+    learning_rate: float | None
+    windows_per_s: float | None = Field(description="Mean.")
+    step_s: float | None = Field(description="Mean.")
+    device_memory_bytes: int | None = Field(description="Highest.")
+    device_utilisation: float | None = Field(description="Mean, 0 to 1.")
+
+    @classmethod
+    def of(cls, row: Pace) -> Self:
+        """The stretch of a row."""
+        return cls(step=row.step, time=row.told_at, reports=row.reports, **row.values)
 
 
 class BestRead(BaseModel):

@@ -7,6 +7,7 @@ import { EmbeddedView } from "./embedded.js";
 import { ago, badge, bytes, card, duration, facts, h, number, percent, row, table, time, update, words } from "./elements.js";
 import { healthCharts } from "./health.js";
 import { LossesCard } from "./losses.js";
+import { PaceCard } from "./pace.js";
 import { ReportView } from "./report.js";
 
 const LOG_LINES = 200;
@@ -21,7 +22,7 @@ const CAN = {
 export async function showJob(main, id, signal, repeat) {
   const page = new JobPage(id);
   main.replaceChildren(...page.nodes);
-  signal.addEventListener("abort", () => page.losses.close());
+  signal.addEventListener("abort", () => page.close());
   await page.load(signal);
   watch(id, page.job.last_event, (event) => page.take(event, signal), signal);
   await repeat(() => page.refresh(signal), signal);
@@ -31,6 +32,7 @@ class JobPage {
   constructor(id) {
     this.id = id;
     this.losses = new LossesCard(id);
+    this.pace = new PaceCard(id);
     this.lastLine = 0;
     this.head = h("div", { class: "bar" });
     this.state = h("section", { class: "card", "aria-label": "State" });
@@ -43,7 +45,12 @@ class JobPage {
     this.config = new ConfigView();
     this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
     this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files), this.config.node];
-    this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, card("Log", this.log)];
+    this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, this.pace.node, card("Log", this.log)];
+  }
+
+  close() {
+    this.losses.close();
+    this.pace.close();
   }
 
   // ------------------------------------------------------------------------------------- loading
@@ -63,6 +70,7 @@ class JobPage {
     await (this.result[this.job.kind] ?? this.config).load(this.job, signal);
     await this.losses.refresh(signal);
     this.showHealth();
+    await this.pace.load(signal);
     await this.readLog(signal);
   }
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ppgssl.html import facts_table
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
-SINCE_ADDED = dict.fromkeys(("stage", "device_memory_bytes", "device_utilisation"))
+SINCE_ADDED = dict.fromkeys(("stage", "learning_rate", "device_memory_bytes", "device_utilisation"))
 """What the progress of older services does not have."""
 
 Floats = npt.NDArray[np.float32]
@@ -29,6 +29,7 @@ class Progress:
     fraction: float
     eta_s: float | None
     windows_per_s: float | None
+    learning_rate: float | None
     device_memory_bytes: int | None
     device_utilisation: float | None
     stage: str | None

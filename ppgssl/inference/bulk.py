@@ -177,7 +177,7 @@ class _Part:
             if should_stop():
                 raise StoppedError
         self._tell()
-        return pa.concat_tables(tables).sort_by(PLACE).drop_columns(PLACE)  # a stable sort
+        return _in_order(pa.concat_tables(tables))
 
     def _tell(self) -> None:
         windows = self._windows_before + self.windows
@@ -207,6 +207,14 @@ class _Part:
 
     def _load(self, reader: ThreadPoolExecutor, place: int) -> "Future[Sequence[RawWindow]] | None":
         return reader.submit(self._units[place].load) if place < len(self._units) else None
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Rows by their windows' places, without them; those of one window stay as they are."""
+    places = table[PLACE].to_numpy()
+    if (places[1:] < places[:-1]).any():
+        table = table.take(np.argsort(places, kind="stable"))
+    return table.drop_columns(PLACE)
 
 
 def _batches(windows: Iterable[_Placed], encoder: PpgEncoder) -> Iterator[list[_Placed]]:

@@ -72,26 +72,30 @@ class Parts:
         self._count(next_unit, report)
 
     def join(self, out: Path) -> tuple[int, int]:
-        """Write all parts as one file, in its place as a whole or not at all.
+        """Make all parts one file, in its place as a whole or not at all.
 
         Returns:
             How many rows there are, and how many of them are of refused windows.
         """
+        parts = [report.with_suffix(".parquet") for report in _reports(self.folder)]
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary, rows, refused = out.with_name(f".{out.name}.partial"), 0, 0
+        temporary = out.with_name(f".{out.name}.partial")
+        temporary.unlink(missing_ok=True)
         try:
-            with embeddings_writer(temporary, self.schema) as writer:
-                for report in _reports(self.folder):
-                    with pq.ParquetFile(report.with_suffix(".parquet")) as part:
-                        for batch in part.iter_batches():
-                            rows += len(batch)
-                            refused += len(batch) - batch.column("fault").null_count
-                            writer.write_batch(batch)
-            _sync(temporary)
+            if len(parts) != 1 or not _linked(parts[0], temporary):
+                self._write_all(parts, temporary)
             temporary.replace(out)
         finally:
             temporary.unlink(missing_ok=True)
-        return rows, refused
+        return _count_rows(out)
+
+    def _write_all(self, parts: Iterable[Path], path: Path) -> None:
+        with embeddings_writer(path, self.schema) as writer:
+            for name in parts:
+                with pq.ParquetFile(name) as part:
+                    for batch in part.iter_batches():
+                        writer.write_batch(batch)
+        _sync(path)
 
     def _count(self, next_unit: int, report: dict[str, Any]) -> None:
         self.next_unit = next_unit
@@ -121,6 +125,21 @@ def take_over(earlier: Iterable[Path], folder: Path) -> None:
         for report in _reports(furthest):
             for name in (report.with_suffix(".parquet").name, report.name):
                 os.link(furthest / name, folder / name)
+
+
+def _linked(part: Path, path: Path) -> bool:
+    """Give a finished part a second name; False where it cannot have one, as on another disk."""
+    try:
+        os.link(part, path)
+    except OSError:
+        return False
+    return True
+
+
+def _count_rows(path: Path) -> tuple[int, int]:
+    """All rows of a file of embeddings, and those of refused windows."""
+    fault = pq.read_table(path, columns=["fault"]).column("fault")
+    return len(fault), len(fault) - fault.null_count
 
 
 def _reports(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
+from ppgssl.jobs.queries.pace import step_seconds
 from ppgssl.jobs.status import STALLED, JobStatus
 from ppgssl.jobs.tables import Job
 
@@ -168,18 +169,7 @@ def _as_told(job_id: str, kind: str, progress: dict[str, Any]) -> RunningJob:
         job_id,
         kind,
         progress.get("windows_per_s"),
-        _step_seconds(progress),
+        step_seconds(progress),
         progress.get("device_memory_bytes"),
         progress.get("device_utilisation"),
     )
-
-
-def _step_seconds(progress: dict[str, Any]) -> float | None:
-    """The time left, shared out over the steps left; those of a stage are shares of it."""
-    if progress.get("stage") is not None:
-        return None
-    eta_s, steps_left = (
-        progress.get("eta_s"),
-        (progress.get("steps") or 0) - (progress.get("step") or 0),
-    )
-    return eta_s / steps_left if eta_s is not None and steps_left > 0 else None

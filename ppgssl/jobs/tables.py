@@ -139,7 +139,7 @@ class Job(Base):
     plan: Mapped[dict[str, Any] | None]
     """Of the run: epochs, steps, windows, device, precision, parameters."""
     progress: Mapped[dict[str, Any] | None]
-    """epoch, epochs, step, steps, fraction, eta_s, windows_per_s."""
+    """epoch, epochs, step, steps, fraction, eta_s, windows_per_s, the device's load."""
     best: Mapped[dict[str, Any] | None]
     """epoch, step, val_loss of the best checkpoint so far."""
     warnings: Mapped[list[str]]
@@ -193,6 +193,25 @@ class LossBlock(Base):
     lowest_step: Mapped[int | None]
     highest: Mapped[float | None] = mapped_column(Float)
     highest_step: Mapped[int | None]
+
+
+class Pace(Base):
+    """A stretch of a job's run: how fast it went, and how loaded its device was."""
+
+    __tablename__ = "job_pace"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job_seq: Mapped[int] = _job_key()
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """Counts from 0 within the job, without gaps; see `ppgssl.jobs.queries.pace`."""
+    step: Mapped[int]
+    """The stretch's last."""
+    reports: Mapped[int]
+    """How many reports of progress the stretch joins."""
+    told_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    """When the last of them was written."""
+    values: Mapped[dict[str, Any]]
+    """epoch, learning_rate, windows_per_s, step_s, device_memory_bytes, device_utilisation."""
 
 
 class Event(Base):

@@ -45,6 +45,7 @@ class Progress:
     steps: int
     windows_per_s: float
     eta_s: float | None
+    learning_rate: float | None = None
     device_memory_bytes: int | None = None
     device_utilisation: float | None = None
 

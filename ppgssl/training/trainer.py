@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ppgssl.config import Config
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import (
     CheckpointError,
     CollapsedError,
@@ -461,6 +461,7 @@ class TrainingRun:
                 steps=epochs * self.steps_per_epoch,
                 windows_per_s=windows_per_s,
                 eta_s=left / windows_per_s,
+                learning_rate=self.optimizer.param_groups[0]["lr"],
                 device_memory_bytes=load.memory_bytes,
                 device_utilisation=load.utilisation,
             )

@@ -160,7 +160,10 @@ def test_the_progress_of_an_evaluation_names_its_stage(labelled: Service):
     claim = labelled.evaluate(model="default")
     told = {"step": 2, "steps": 8, "fraction": 0.25, "stage": "hr_bpm"}
     absent = dict.fromkeys(
-        ("epoch", "epochs", "eta_s", "windows_per_s", "device_memory_bytes", "device_utilisation")
+        (
+            *("epoch", "epochs", "eta_s", "windows_per_s", "learning_rate"),
+            *("device_memory_bytes", "device_utilisation"),
+        )
     )
     labelled.store.record(claim.lease, Report(progress=absent | told))
 

@@ -10,6 +10,7 @@ import pytest
 from live_service import Service, make_dataset, serving, settings_in
 
 from ppgssl.config import load_config
+from ppgssl.jobs.records import Report
 
 ACTIONS = ["cancel", "pause", "resume"]
 
@@ -267,3 +268,17 @@ def test_losses_that_cannot_be_are_refused(service: Service, params: dict[str, A
     answer = service.http.get(f"/v1/jobs/{service.queue().id}/losses", params=params)
 
     assert problem_of(answer) == (422, "request_invalid")
+
+
+def test_the_progress_of_a_run_is_told_over_its_steps(service: Service):
+    claim = service.run()
+    told = {"epoch": 1, "epochs": 2, "step": 5, "steps": 10, "fraction": 0.5, "eta_s": 20.0}
+    service.store.record(claim.lease, Report(progress=told | {"windows_per_s": 8.0}))
+
+    [stretch] = service.http.get(f"/v1/jobs/{claim.job.id}/progress").json()["data"]
+
+    assert stretch.pop("time").endswith("Z")
+    assert stretch == {
+        **{"step": 5, "reports": 1, "epoch": 1, "windows_per_s": 8.0, "step_s": 4.0},
+        **{"learning_rate": None, "device_memory_bytes": None, "device_utilisation": None},
+    }

@@ -203,6 +203,21 @@ def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
 
 
 @pytest.mark.browser
+def test_the_pace_of_a_run_is_drawn(service: Service, page: Page):
+    claim = service.run()
+    for step, speed in [(1, 80.0), (2, 40.0)]:
+        told = {"epoch": 1, "epochs": 1, "step": step, "steps": 9, "fraction": 0.1, "eta_s": 7.0}
+        memory = {"device_memory_bytes": step * 2**30}
+        service.store.record(claim.lease, Report(progress=told | memory | {"windows_per_s": speed}))
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}?pace=device_memory_bytes")
+    page.wait_for("document.querySelector('[aria-label=Pace]').innerText.includes('GiB 2 at step')")
+
+    offered = page.evaluate("document.querySelector('[aria-label=Figure]').innerText")
+    assert offered.split("\n") == ["Windows per second", "Time per step", "Device's memory in use"]
+
+
+@pytest.mark.browser
 def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Service, page: Page):
     claim = service.run()
     limits = {

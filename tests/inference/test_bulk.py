@@ -1,5 +1,6 @@
 """Bulk embedding: every window once, in order, also where a run was interrupted."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,26 @@ def test_a_run_that_was_stopped_continues_with_what_it_had_not_finished(
         "resumed.parquet",
         "whole.parquet",
     ]
+
+
+def test_the_only_part_becomes_the_file_also_where_a_disk_knows_no_links(
+    units, encoder, tmp_path, monkeypatch
+):
+    linked = list[Path]()
+    link = os.link
+    monkeypatch.setattr(os, "link", lambda part, name: (linked.append(name), link(part, name)))
+    run(units, encoder, tmp_path / "linked.parquet")
+    assert linked == [tmp_path / ".linked.parquet.partial"]
+
+    def refuse(*_):
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    result = run(units, encoder, tmp_path / "written.parquet")
+
+    assert (result.rows, result.refused) == (15, 0)
+    written, by_link = (pq.read_table(tmp_path / f"{n}.parquet") for n in ("written", "linked"))
+    assert written.equals(by_link, check_metadata=True)
 
 
 def noted(embedded: list[int]):

@@ -24,7 +24,8 @@ def test_a_job_runs_to_its_end_and_leaves_everything_a_watcher_needs(bench: Benc
     assert bench.history(job_id) == undisturbed(STEPS)
     assert job.progress == {
         "epoch": 1, "epochs": 1, "step": STEPS, "steps": STEPS, "fraction": 1.0, "eta_s": None,
-        "windows_per_s": None, "device_memory_bytes": None, "device_utilisation": None,
+        "windows_per_s": None, "learning_rate": None, "device_memory_bytes": None,
+        "device_utilisation": None,
     }  # fmt: skip
     assert (job.attempt, job.error, job.warnings) == (1, None, ["that was quick"])
     assert job.best == {"step": STEPS, "epoch": 1, "val_loss": 1 / STEPS}

@@ -10,13 +10,13 @@ from ppgssl.jobs.queries.loss_blocks import LossRange, thinned_steps
 from ppgssl.jobs.queries.transactions import Transactions
 from ppgssl.jobs.records import Page
 from ppgssl.jobs.status import EventType, JobStatus
-from ppgssl.jobs.tables import Checkpoint, Event, LogLine, Loss
+from ppgssl.jobs.tables import Checkpoint, Event, LogLine, Loss, Pace
 
 ROWS_PER_QUERY = 10_000  # databases take some 32,000 parameters in one statement
 
 
 class JobHistory(Transactions):
-    """Losses, events, log lines and checkpoints of a job."""
+    """Losses, pace, events, log lines and checkpoints of a job."""
 
     def losses(
         self,
@@ -46,6 +46,20 @@ class JobHistory(Transactions):
                 for row in _losses_at(session, wanted.job_seq, name, steps)
             ]
         return sorted(rows, key=lambda row: (row.step, row.split))
+
+    def pace(self, job_id: str) -> Sequence[Pace]:
+        """How fast the job went, stretch by stretch: at most `pace.ROWS_LIMIT` rows, by step.
+
+        Raises:
+            JobNotFoundError: No such job.
+        """
+        with self._read() as session:
+            query = (
+                select(Pace)
+                .where(Pace.job_seq == find_job(session, job_id).seq)
+                .order_by(Pace.number)
+            )
+            return session.scalars(query).all()
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> Page[Event]:
         """Events with a number above `after`, oldest first.

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from ppgssl.jobs.queries.loss_blocks import add_to_blocks
 from ppgssl.jobs.queries.outbox import tell_endpoints
+from ppgssl.jobs.queries.pace import add_pace
 from ppgssl.jobs.records import LossPoint, NewCheckpoint, Report
 from ppgssl.jobs.status import EventType
 from ppgssl.jobs.tables import Checkpoint, Event, Job, LogLine, Loss
@@ -102,6 +103,7 @@ def add_progress(session: Session, job: Job, progress: dict[str, Any], now: date
     """Tell where the run is, if it has moved."""
     if progress != job.progress:
         job.progress = progress
+        add_pace(session, job, progress, now)
         tell(session, job, EventType.PROGRESS, progress, now)
 
 
