@@ -5,11 +5,11 @@ passes on what the first one tells, and starts all of them again from the last c
 dies. Under torchrun, which does that itself, each process joins the others.
 """
 
-import itertools
 import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -131,17 +131,24 @@ def _insist(
     order: TrainingOrder, count: int, reporter: Reporter, should_stop: Callable[[], bool]
 ) -> TrainingResult:
     """Start the processes again from the last checkpoint until they come to an end."""
-    for restarts in itertools.count():
+    restarts = 0
+    while True:
         with Crew(order, count) as crew:
             end = crew.follow(reporter, should_stop)
         if end.result is not None:
-            best = end.result["best"]
-            return TrainingResult(**end.result | {"best": best and Best(**best)})
+            return read_result(end.result)
         if end.error is not None and end.error["code"] != ProcessLostError.code:
             raise rebuild_error(**end.error)
         if should_stop() or restarts == MOST_RESTARTS:
             raise ProcessLostError(f"{end.loss}; resume the run from its last checkpoint")
+        restarts += 1
         warning = f"{end.loss}: all of them go on from the last checkpoint"
         logger.warning("%s", warning)
         reporter.warning(warning)
         order = order.to_go_on()
+
+
+def read_result(told: dict[str, Any]) -> TrainingResult:
+    """What the first process told of its end."""
+    best = None if told["best"] is None else Best(**told["best"])
+    return TrainingResult(told["stop_reason"], told["epoch"], told["step"], best)
