@@ -46,7 +46,7 @@ def test_the_site_has_the_pages_and_the_references_without_a_dead_link(copy: Pat
     assert "POST /v1/embeddings" in (site / "reference" / "http.html").read_text("utf-8")
     assert "--window-seconds" in (site / "reference" / "command-line.html").read_text("utf-8")
     python = (site / "reference" / "python.html").read_text("utf-8")
-    assert "ppgssl.client.Client.submit" in python
+    assert "ppgssl.client.calls.submit" in python
     assert "ppgssl.inference.encoder.load_encoder" in python
 
 
