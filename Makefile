@@ -3,7 +3,8 @@
 #   PYTHON=python3.12 make test     another interpreter for .venv (3.11 or newer)
 #   PORT=9000 KEEP=1 make demo      another port; leave the service running afterwards
 #   PYTEST="-k loss -x" make test   further flags for pytest
-#   BENCH="encoder service" make bench   only these of: encoder, training, bulk, service, peers
+#   BENCH="encoder service" make bench   only these of: encoder, training, loader, preparation, bulk,
+#                                service, peers
 #   BENCH="--windows 16" make bench-gpu  ten-minute windows in a batch
 
 PYTHON ?= python3
@@ -29,7 +30,7 @@ QUICK   := not slow and not docker and not browser and not postgres and not gpu 
 PYTESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_COLOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench bench-gpu check fix lock clean
+.PHONY: help demo test test-all bench bench-gpu docs check fix lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ bench: $(INSTALLED) ## how fast it is, beside its floors and its peers, in one t
 # With any Python that has PyTorch and the library's needs: PYTHON=python3 make bench-gpu
 bench-gpu: ## the encoder on a GPU, against what the GPU can do at all (BENCH, PYTHON)
 	@$(PYTHON) -m benchmarks.gpu $(BENCH)
+
+docs: $(INSTALLED) ## the documents as a site in build/site, with references made from the code
+	@$(BIN)/python scripts/write_references.py && $(BIN)/zensical build --clean --strict
 
 # One line for a check that passes; all it had to say for one that does not.
 define run_check
@@ -72,7 +76,7 @@ lock: $(INSTALLED) ## pin what .venv holds now in constraints.txt
 	@mv constraints.txt.new constraints.txt
 
 clean: ## remove .venv, caches and what the demo wrote
-	@rm -rf .venv demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv demo build .cache docs/reference/command-line.md docs/reference/http.md .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

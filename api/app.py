@@ -34,6 +34,7 @@ from api.routes import (
     models,
     presets,
     progress,
+    reconstructions,
     reports,
     webhooks,
 )
@@ -109,8 +110,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(
         _v1(
             *(jobs.router, losses.router, progress.router, events.router, logs.router),
-            *(checkpoints.router, reports.router, embedded.router, models.router),
-            *(datasets.router, presets.router, config_schema.router, webhooks.router),
+            *(checkpoints.router, reconstructions.router, reports.router, embedded.router),
+            *(
+                models.router,
+                datasets.router,
+                presets.router,
+                config_schema.router,
+                webhooks.router,
+            ),
         )
     )
     app.include_router(dashboard.router)

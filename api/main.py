@@ -1,17 +1,20 @@
 """The API's process: checks what it is asked to listen on, and serves until told to stop."""
 
+import errno
+import socket
 import sys
 
 import uvicorn
 
 from api.access import may_be_open
 from api.app import create_app
-from ppgssl.errors import ConfigError
-from ppgssl.jobs.database import migrate, open_database
+from ppgssl.errors import ConfigError, InputError
+from ppgssl.jobs.database import check_database, migrate, open_database
 from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.structured_logging import configure_logging
 from ppgssl.threads import let_idle_threads_sleep
+from ppgssl.training.devices import resolve_device
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
 IDLE_SECONDS = 75  # longer than proxies keep connections: who asks first and who hangs up is a race
@@ -46,6 +49,25 @@ def _has_key(settings: Settings) -> bool:
         engine.dispose()
 
 
+def check_address(settings: Settings) -> None:
+    """Refuse an address that another program listens on, or that is none of this machine's.
+
+    Raises:
+        ConfigError: Nothing can listen there.
+    """
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        raise ConfigError(
+            f"PPGSSL_PORT: another program listens on {host}:{port}; stop it or set another port"
+            if taken
+            else f"PPGSSL_HOST: cannot listen on {host}:{port}: {error.strerror}"
+        ) from error
+
+
 def serve(settings: Settings) -> None:
     """Run the API in this process until SIGTERM or SIGINT.
 
@@ -71,7 +93,12 @@ def main() -> None:
     let_idle_threads_sleep()
     sys.setswitchinterval(TURN_SECONDS)
     try:
-        serve(load_settings())
-    except ConfigError as error:
+        settings = load_settings()
+        check_database(settings.database)
+        check_address(settings)
+        if settings.device.startswith("cuda"):
+            resolve_device(settings.device)
+        serve(settings)
+    except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_USAGE)

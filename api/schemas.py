@@ -431,6 +431,39 @@ class SignalRead(StoredWindowRead):
     denoised: list[tuple[float, float | None]]
 
 
+class ReconstructedWindowRead(BaseModel):
+    """A held-out window that is reconstructed after every epoch."""
+
+    window_id: int
+    recording_id: str | None = None
+    subject_id: str | None = None
+    start_s: float | None = Field(default=None, description="In its recording.")
+    sqi: float | None = Field(default=None, description="Signal quality, 0 to 1.")
+
+
+class ReconstructionsRead(BaseModel):
+    """Reconstructions that there are: each of the epochs has one of each window."""
+
+    epochs: list[int] = Field(description="Ascending; of a long run not all are kept.")
+    windows: list[ReconstructedWindowRead]
+    fs_hz: float | None
+    samples: int | None = Field(description="Of a window.")
+
+
+class ReconstructionRead(BaseModel):
+    """Curves of a window, standardised: `input`, `target`, `output`, `residual`."""
+
+    epoch: int
+    index: int
+    explained_variance: float | None = Field(description="Of the target, by the output.")
+    curves: dict[str, list[tuple[float, float | None]]] = Field(
+        description="Seconds in the window, and value; the residual is target - output."
+    )
+    spectra: dict[str, list[tuple[float, float | None]]] = Field(
+        description="Hertz, and power density per hertz, of the whole window."
+    )
+
+
 class EmbeddingRead(BaseModel):
     """A window's embedding and quality from 0 to 1, or the error that stands in their place."""
 

@@ -4,7 +4,8 @@ A run writes into the folder of its claim, where no other run of the job ever wr
 is published by the row of the job table that names its folder, and by nothing else; only the holder
 of the lease writes such a row. So a run that was frozen and wakes spoils nothing, and what no row
 names can go, unless its own run is about to publish it. The finished parts of a run that embeds
-never change, so the next claim links them into its own folder and goes on behind them.
+never change, so the next claim links them into its own folder and goes on behind them; so it does
+with the reconstructions of a training run.
 """
 
 import logging
@@ -12,13 +13,14 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ppgssl.inference.bulk_parts import take_over
+from ppgssl.inference import bulk_parts
 from ppgssl.jobs.database import DATABASE_AWAY
 from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.kinds import CHECKPOINTS_FOLDER, PARTS_FOLDER
 from ppgssl.jobs.records import Lease, NewCheckpoint
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
+from ppgssl.training import reconstruction_files
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +46,12 @@ class AttemptFiles:
         """
         shutil.rmtree(self.folder, ignore_errors=True)  # of a job table that was lost
         self.folder.mkdir(parents=True)
-        earlier = [attempt / PARTS_FOLDER for attempt in self._earlier()]
-        take_over(earlier, self.folder / PARTS_FOLDER)
+        earlier = self._earlier()
+        for folder, take_over in (
+            (PARTS_FOLDER, bulk_parts.take_over),
+            (reconstruction_files.FOLDER, reconstruction_files.take_over),
+        ):
+            take_over([attempt / folder for attempt in earlier], self.folder / folder)
         self._tidy_earlier(self._named())
 
     def last_checkpoint(self) -> Path | None:
@@ -82,12 +88,12 @@ class AttemptFiles:
                 shutil.rmtree(attempt, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
-        """Only earlier claims: a worker that was frozen here must not touch its successor's."""
-        return [
+        """Earlier claims', in order: a worker that was frozen must not touch its successor's."""
+        return sorted(
             attempt
             for attempt in self._attempts.iterdir()
             if attempt.name.isdecimal() and int(attempt.name) < self._lease.number
-        ]
+        )
 
 
 def remove_unnamed(attempt: Path, named: Collection[Path]) -> None:

@@ -10,21 +10,26 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from types import FrameType
 
-from ppgssl.jobs.database import DATABASE_AWAY, migrate, open_database
+from ppgssl.errors import InputError
+from ppgssl.jobs.database import DATABASE_AWAY, check_database, migrate, open_database
 from ppgssl.jobs.records import Claim
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.structured_logging import configure_logging
+from worker.device import check_device
 from worker.kinds import KINDS
 from worker.liveness import liveness_file
 from worker.run import Run
 
 log = logging.getLogger(__name__)
+
+EXIT_USAGE = 2
 
 
 class Worker:
@@ -117,8 +122,15 @@ def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:
 
 
 def main() -> None:
-    """Run a worker with the settings of the environment."""
-    serve(load_settings())
+    """Run a worker with the settings of the environment; exit 2 where they are wrong."""
+    try:
+        settings = load_settings()
+        check_device(settings.device)
+        check_database(settings.database)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_USAGE)
+    serve(settings)
 
 
 if __name__ == "__main__":

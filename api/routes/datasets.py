@@ -1,15 +1,12 @@
 """Dataset folders under the data root: their figures, and windows to look at."""
 
-import math
-from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
+from api.curves import FromSeconds, MaxPoints, ToSeconds, curve, part_of
 from api.dependencies import SettingsDep
 from api.paging import After, Limit, PageRead, invalid_cursor, page_of
 from api.problems import ProblemError
@@ -25,7 +22,6 @@ from ppgssl.data.dataset import Dataset, dataset_names, open_dataset
 from ppgssl.data.schema import Split
 from ppgssl.errors import DatasetError
 from ppgssl.json_values import finite
-from ppgssl.signal.thinning import envelope
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -110,14 +106,9 @@ def list_windows(
 def read_window(
     dataset: DatasetDep,
     window_id: int,
-    from_s: Annotated[float, Query(ge=0, description="Where the part begins, seconds.")] = 0,
-    to_s: Annotated[
-        float | None, Query(gt=0, description="Where it ends; by default with the window.")
-    ] = None,
-    max_points: Annotated[
-        int,
-        Query(ge=4, le=200_000, description="Thin each curve to this many points, peaks kept."),
-    ] = 4000,
+    from_s: FromSeconds = 0,
+    to_s: ToSeconds = None,
+    max_points: MaxPoints = 4000,
 ) -> SignalRead:
     """The signals of a window, or of a part of it, as curves to draw."""
     window = find_window(dataset, window_id)
@@ -135,8 +126,7 @@ def drawn(
 ) -> SignalRead:
     """A part of a window as curves of at most `max_points` points each."""
     num_samples = len(window.signal)
-    start = math.ceil(min(from_s * fs_hz, num_samples))
-    stop = num_samples if to_s is None else math.floor(min(to_s * fs_hz + 1, num_samples))
+    start, stop = part_of(num_samples, fs_hz, from_s, to_s)
     return SignalRead(
         **described(window.columns).model_dump(),
         fs_hz=fs_hz,
@@ -144,16 +134,6 @@ def drawn(
         signal=curve(window.signal, start, stop, fs_hz, max_points),
         denoised=curve(window.denoised, start, stop, fs_hz, max_points),
     )
-
-
-def curve(
-    x: npt.NDArray[np.float32], start: int, stop: int, fs_hz: float, max_points: int
-) -> list[tuple[float, float | None]]:
-    """Seconds and value of the points that draw samples `start` to `stop` of a signal (T,)."""
-    chosen = start + envelope(x[start:stop], max_points)
-    seconds: Sequence[float] = (chosen / fs_hz).tolist()
-    values: Sequence[float] = x[chosen].astype(np.float64).tolist()
-    return [(at, finite(value)) for at, value in zip(seconds, values, strict=True)]
 
 
 def described(columns: dict[str, Any]) -> StoredWindowRead:

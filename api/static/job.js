@@ -40,11 +40,13 @@ class JobPage {
     this.health = h("div");
     this.epochs = h("div");
     this.allFigures = h("details", { hidden: true }, h("summary", {}, "Every figure by epoch"), this.epochs);
+    this.reconstructions = card("Reconstructions", h("p", {}, h("a", { href: `#/jobs/${id}/reconstructions` }, "Held-out windows, epoch by epoch"),
+      ": input, target, output, residual and their spectra."));
     this.files = h("div");
     this.log = h("pre", { class: "log", tabindex: 0, role: "group", "aria-label": "Lines of the log" });
     this.config = new ConfigView();
     this.result = { evaluate: new ReportView(id), embed: new EmbeddedView(id) };
-    this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), card("Checkpoints", this.files), this.config.node];
+    this.ofTraining = [this.losses.node, card("Health of the embedding", this.health, this.allFigures), this.reconstructions, card("Checkpoints", this.files), this.config.node];
     this.nodes = [this.head, this.notices, this.state, ...this.results.map(({ node }) => node), ...this.ofTraining, this.pace.node, card("Log", this.log)];
   }
 

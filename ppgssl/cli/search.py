@@ -94,7 +94,7 @@ def index_command(
 ) -> None:
     """Build an index, with which `ppgssl search --index` need not compare every window.
 
-    Worth its while from some hundred thousand windows on; needs the extra `ppgssl[search]`.
+    Worth its while from some hundred thousand windows on; needs Faiss (the extra `search`).
 
     Example: ppgssl index embeddings.parquet --out embeddings.index
     """

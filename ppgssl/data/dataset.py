@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ppgssl.data.batch import WindowSource
 from ppgssl.data.manifest import MANIFEST_NAME, WORK_FOLDER, read_manifest
 from ppgssl.data.older_layout import ID_COLUMN, OlderLayoutWindows, find_metadata, open_older_layout
 from ppgssl.data.parquet_windows import ParquetWindows, open_shards
+from ppgssl.data.plain_windows import PlainWindows, are_plain
 from ppgssl.data.schema import RESERVED_COLUMNS, SPLITS, Split
-from ppgssl.data.windows import Windows, WindowSource
+from ppgssl.data.windows import Windows
 from ppgssl.errors import DatasetError
 from ppgssl.html import facts_table
 
@@ -166,6 +168,7 @@ def _open_current(path: Path) -> Dataset:
             f"{path}: {MANIFEST_NAME} counts {expected} windows, windows-*.parquet hold {found}; "
             "a file is missing or does not belong here: restore it, or prepare the dataset again"
         )
+    reader = PlainWindows if are_plain(shards, manifest.window_samples) else ParquetWindows
     return Dataset(
         path=path,
         fs_hz=manifest.fs_hz,
@@ -177,7 +180,7 @@ def _open_current(path: Path) -> Dataset:
             name for shard in shards for name in shard.footer.schema.to_arrow_schema().names
         ),
         warnings=(),
-        _source_of=partial(ParquetWindows, shards, window_samples=manifest.window_samples),
+        _source_of=partial(reader, shards, window_samples=manifest.window_samples),
     )
 
 

@@ -24,9 +24,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.schema import SPLITS, Split, windows_per_group
 from ppgssl.data.split import TRAIN_SHARE, VAL_SHARE, split_subjects
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import DatasetError
 
 logger = logging.getLogger(__name__)

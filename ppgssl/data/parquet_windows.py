@@ -1,4 +1,4 @@
-"""Reads the windows of one split from `windows-*.parquet` files, row group by row group."""
+"""Decodes the windows of one split from `windows-*.parquet` files, row group by row group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.schema import SIGNAL_COLUMNS, Split, signal_matrix
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import DatasetError
 
 REQUIRED_COLUMNS = ("window_id", "split", *SIGNAL_COLUMNS)
@@ -42,11 +42,11 @@ class Shard:
             with self.open() as file:
                 return file.read(columns=list(columns), use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class RowGroup:
     """Windows of the split within one row group; `rows` are their positions in it."""
 
     shard: Shard
@@ -64,14 +64,40 @@ def open_shards(folder: Path, window_samples: int) -> list[Shard]:
     return [_open_shard(path, window_samples) for path in sorted(folder.glob("windows-*.parquet"))]
 
 
+def groups_of(shard: Shard, split: Split) -> list[RowGroup]:
+    """Row groups that hold windows of the split.
+
+    Raises:
+        DatasetError: The file is damaged.
+    """
+    is_wanted = _is_in(shard.read_columns(["split"]), split)
+    groups: list[RowGroup] = []
+    start = 0
+    for index in range(shard.footer.num_row_groups):
+        num_rows = shard.footer.row_group(index).num_rows
+        rows = np.flatnonzero(is_wanted[start : start + num_rows]).astype(np.int64)
+        if len(rows):
+            groups.append(RowGroup(shard, index, num_rows, rows))
+        start += num_rows
+    return groups
+
+
+def damaged(path: Path, error: Exception) -> DatasetError:
+    """What to say of a file that cannot be read."""
+    return DatasetError(
+        f"{path}: cannot be read ({error}); the file is damaged or truncated: restore it, or "
+        "prepare the dataset again"
+    )
+
+
 class ParquetWindows:
-    """A `WindowSource` over shards; shards may mix splits."""
+    """A `GroupSource` over shards of any encoding; shards may mix splits."""
 
     def __init__(self, shards: Sequence[Shard], split: Split, window_samples: int) -> None:
         self.window_samples = window_samples
         self._split: Split = split
         self._shards = shards
-        self._groups = [group for shard in shards for group in _groups_of(shard, split)]
+        self._groups = [group for shard in shards for group in groups_of(shard, split)]
         self.rows_per_group = [len(group.rows) for group in self._groups]
         self.largest_group = max((group.num_rows for group in self._groups), default=0)
 
@@ -93,23 +119,32 @@ class ParquetWindows:
                 matrix = signal_matrix(table, name, self.window_samples)
                 np.take(matrix, place.rows, axis=0, out=target, mode="clip")
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
     def metadata(self) -> pa.Table:
         """One row per window in stored order, all columns but the signals."""
-        tables: list[pa.Table] = []
-        for shard in self._shards:
-            names = shard.footer.schema.to_arrow_schema().names
-            table = shard.read_columns([name for name in names if name not in SIGNAL_COLUMNS])
-            tables.append(table.filter(pa.array(_is_in(table, self._split))))
-        return pa.concat_tables(tables, promote_options="default")
+        return metadata_of(self._shards, self._split)
+
+
+def metadata_of(shards: Sequence[Shard], split: Split) -> pa.Table:
+    """One row per window of a split in stored order, all columns but the signals.
+
+    Raises:
+        DatasetError: A file is damaged.
+    """
+    tables: list[pa.Table] = []
+    for shard in shards:
+        names = shard.footer.schema.to_arrow_schema().names
+        table = shard.read_columns([name for name in names if name not in SIGNAL_COLUMNS])
+        tables.append(table.filter(pa.array(_is_in(table, split))))
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _open_shard(path: Path, window_samples: int) -> Shard:
     try:
         footer = pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     schema = footer.schema.to_arrow_schema()
     missing = [name for name in REQUIRED_COLUMNS if name not in schema.names]
     if missing:
@@ -124,25 +159,5 @@ def _open_shard(path: Path, window_samples: int) -> Shard:
     return Shard(path, footer)
 
 
-def _groups_of(shard: Shard, split: Split) -> list[_Group]:
-    is_wanted = _is_in(shard.read_columns(["split"]), split)
-    groups: list[_Group] = []
-    start = 0
-    for index in range(shard.footer.num_row_groups):
-        num_rows = shard.footer.row_group(index).num_rows
-        rows = np.flatnonzero(is_wanted[start : start + num_rows]).astype(np.int64)
-        if len(rows):
-            groups.append(_Group(shard, index, num_rows, rows))
-        start += num_rows
-    return groups
-
-
 def _is_in(table: pa.Table, split: Split) -> npt.NDArray[np.bool_]:
     return table.column("split").to_numpy() == split
-
-
-def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(
-        f"{path}: cannot be read ({error}); the file is damaged or truncated: restore it, or "
-        "prepare the dataset again"
-    )

@@ -125,7 +125,7 @@ def windows_table(
 
 
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer whose signal columns are plain floats."""
+    """A writer whose signal columns are plain floats, in pages of whole windows."""
     text_columns: Any = [name for name in schema.names if name in TEXT_COLUMNS]
     metadata_columns = [name for name in schema.names if name not in SIGNAL_COLUMNS]
     return pq.ParquetWriter(
@@ -135,6 +135,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=text_columns,
         write_statistics=metadata_columns,
         data_page_size=PAGE_BYTES,
+        write_page_index=True,  # with one, no window begins on one page and ends on the next
     )
 
 

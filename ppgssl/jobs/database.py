@@ -18,7 +18,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ppgssl.errors import ConfigError
@@ -76,6 +82,26 @@ def open_database(url: str) -> Engine:
             f"database_url: cannot open {url.split('@')[-1]!r} ({error}); use sqlite:///FILE, or "
             "postgresql://user:password@host/name with `pip install 'ppgssl[postgres]'`"
         ) from error
+
+
+def check_database(url: str) -> None:
+    """Open the database once and bring its tables up to date, before a service starts on it.
+
+    Raises:
+        ConfigError: The URL cannot be read, its driver is not installed, nothing answers there, or
+            what lies there is no database.
+    """
+    engine = open_database(url)
+    try:
+        migrate(engine)
+    except (DBAPIError, sqlite3.DatabaseError) as error:  # the latter while it connects
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        raise ConfigError(
+            f"PPGSSL_DATABASE_URL: cannot use {engine.url.render_as_string()}: {reason}; "
+            "start the database, or name another one"
+        ) from error
+    finally:
+        engine.dispose()
 
 
 def _open_postgres(url: URL) -> Engine:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ppgssl.config import Config
 from ppgssl.models.autoencoder import Autoencoder, Reconstruction
 from ppgssl.models.encoder import standardise
+from ppgssl.models.lean_autoencoder import can_reconstruct, reconstruct
 from ppgssl.objectives.decorrelation import decorrelation
 from ppgssl.objectives.nearby import NearbyContrast
 from ppgssl.objectives.pulses import (
@@ -53,7 +54,9 @@ class PretrainingObjective(nn.Module):
 
     def forward(self, views: Views) -> LossTerms:
         """Loss terms of a batch of views."""
-        return self.compare(self.model(views.inputs), views)
+        lean = can_reconstruct(self.model, views.inputs)
+        code = reconstruct(self.model, views.inputs) if lean else self.model(views.inputs)
+        return self.compare(code, views)
 
     def compare(self, code: Reconstruction, views: Views) -> LossTerms:
         """Loss terms of a forward pass that was made already."""

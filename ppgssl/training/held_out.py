@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from ppgssl.data.windows import WindowBatch, Windows
+from ppgssl.data.batch import WindowBatch
+from ppgssl.data.windows import Windows
 from ppgssl.signal.rates import heart_rate_bpm
 
 EMBEDDINGS_LIMIT = 4096  # windows whose embeddings are kept for the figures

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from ppgssl.config import Config
-from ppgssl.data.windows import WindowBatch, Windows
+from ppgssl.data.batch import WindowBatch
+from ppgssl.data.windows import Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.autoencoder import build_autoencoder
 from ppgssl.objectives.pretraining import PretrainingObjective

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ppgssl.config import Config
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import (
     CheckpointError,
     CollapsedError,
@@ -59,6 +59,7 @@ from ppgssl.training.progress import (
     RunPlan,
     Silent,
 )
+from ppgssl.training.reconstructions import Reconstructions
 from ppgssl.training.recorder import PendingStep, Recorder
 from ppgssl.training.schedule import learning_rate_factor
 from ppgssl.training.self_check import self_check
@@ -236,6 +237,7 @@ class TrainingRun:
         self.state = RunState()
         self.history = History()
         self.recorder = Recorder(self.history, self.reporter)
+        self.reconstructions = Reconstructions(dataset, "val" if self.has_val else "train", out)
 
     @property
     def _reconstructs(self) -> bool:
@@ -463,6 +465,7 @@ class TrainingRun:
         epoch = self.state.epoch
         self.recorder.tell([LossPoint(self.state.step, epoch, "val", values)])
         self._watch_health(values)
+        self._reconstruct()
 
         names = ["last"]
         if is_best:
@@ -471,6 +474,17 @@ class TrainingRun:
             names.append(f"epoch-{epoch}")
         self._save(names)
         logger.info("epoch %d done; peak memory: %s", epoch, peak_memory(self.device))
+
+    def _reconstruct(self) -> None:
+        """Put down what the model returns for a few windows; the run does without if it has to."""
+        if not self._reconstructs:
+            return
+        try:
+            self.reconstructions.save(
+                self.state.epoch, self.model, device=self.device, amp_dtype=self.amp_dtype
+            )
+        except OSError as error:
+            self._warn(f"the reconstructions of epoch {self.state.epoch} are not kept: {error}")
 
     def _watch_health(self, values: dict[str, float]) -> None:
         """Warn, once for each kind, about what the newest figures say."""

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppgssl.data.windows import WindowBatch, Windows
+from ppgssl.data.batch import WindowBatch
+from ppgssl.data.windows import Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pretraining import PretrainingObjective

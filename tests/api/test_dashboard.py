@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from headless_browser import Page, browsing, find_chromium
 from live_service import Service, make_dataset, serving, settings_in
+from test_api_reconstructions import put_down
 
 from ppgssl.config import load_config
 from ppgssl.data.simulated import write_simulated
@@ -215,6 +216,22 @@ def test_the_pace_of_a_run_is_drawn(service: Service, page: Page):
 
     offered = page.evaluate("document.querySelector('[aria-label=Figure]').innerText")
     assert offered.split("\n") == ["Windows per second", "Time per step", "Device's memory in use"]
+
+
+@pytest.mark.browser
+def test_reconstructions_are_walked_through_epoch_by_epoch(service: Service, page: Page):
+    claim = service.run()
+    put_down(service, claim)
+
+    page.open(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?epoch=1")
+    page.wait_for("document.querySelector('.facts').innerText.includes('0 %')")
+    page.evaluate("document.querySelector('[type=range]').value = 1")
+    page.evaluate("document.querySelector('[type=range]').dispatchEvent(new Event('input'))")
+    page.wait_for("document.querySelector('.facts').innerText.includes('75 %')")
+
+    assert page.evaluate("location.hash") == f"#/jobs/{claim.job.id}/reconstructions"
+    shown = page.evaluate("document.querySelector('.chart').ariaLabel")
+    assert shown.startswith("Signals, epoch 2: target ")
 
 
 @pytest.mark.browser
@@ -514,8 +531,10 @@ def test_no_view_breaks_a_rule_of_accessibility(
         running.lease,
         Report(points=[LossPoint(2, 1, "val", health)], warnings=["beware"]),
     )
+    put_down(service, running)
     views = {
         "": "details",
+        f"jobs/{running.job.id}/reconstructions": "[aria-label=Spectra] .legend span",
         f"jobs/{running.job.id}?with={trained.id}": ".limit",
         f"jobs/{trained.id}": ".rows",
         "datasets": ".facts",

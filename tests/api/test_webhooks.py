@@ -542,7 +542,9 @@ logging.getLogger("api").info("this is seen")
 
 def test_the_lines_that_the_documentation_gives_tell_a_signature_from_a_forgery():
     given: dict[str, Any] = {}
-    (lines,) = re.findall(r"```python verify\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    (lines,) = re.findall(
+        r"<!-- block: verify -->\n```python\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL
+    )
     exec(lines, given)
     now = int(time.time())
 

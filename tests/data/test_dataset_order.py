@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_datasets import MB_PER_WINDOW, WINDOW_SAMPLES, make_dataset
 
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import open_dataset
 from ppgssl.data.order import plan_epoch, skip_windows, stored_rows
-from ppgssl.data.windows import WindowBatch, Windows
+from ppgssl.data.windows import Windows
 from ppgssl.errors import DatasetError
 
 SMALL_BUFFER_MB = 9.5 * MB_PER_WINDOW  # two row groups of four windows

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from made_recordings import FS_HZ, MadeRef, made_ref, many_refs, pulse
 
 from ppgssl.data import cutting
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.cutting import PrepareSettings
 from ppgssl.data.dataset import Dataset, open_dataset
 from ppgssl.data.labels import Span, label_table
 from ppgssl.data.prepare import DatasetSummary, PrepareProgress, prepare
 from ppgssl.data.recordings import LabelTrack, ReadOptions
-from ppgssl.data.windows import WindowBatch
 from ppgssl.errors import ConfigError, DatasetError, RunError
 
 TEN_SECONDS = PrepareSettings(window_seconds=10.0)

@@ -19,7 +19,9 @@ def run_block(
     name: str, *, artifacts: Path, backup: Path, before: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the block of the documentation that is called so; stop at its first failure."""
-    found = re.search(rf"```bash {name}\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    found = re.search(
+        rf"<!-- block: {name} -->\n```bash\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL
+    )
     assert found is not None
     places = {"ARTIFACTS": str(artifacts), "BACKUP": str(backup)}
     return subprocess.run(

@@ -1,0 +1,1 @@
+python "$TESTS/made_files.py" wfdb
