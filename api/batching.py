@@ -23,11 +23,13 @@ import numpy.typing as npt
 from api.metrics import Metrics
 from api.problems import RETRY_AFTER_S, ProblemError
 from ppgssl.inference.granularity import Granularity
+from ppgssl.threads import come_after_others
 
 if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
 
 NEWEST_SHARE = 0.3  # of the last batch in the running speed
+AFTER_THE_EVENT_LOOP = 5  # nice value; refusing what is too much is worth more than computing
 
 Floats = npt.NDArray[np.float32]
 
@@ -170,6 +172,7 @@ class Batcher:
     # ------------------------------------------------------------------- on the encoder's thread
 
     def _run(self) -> None:
+        come_after_others(AFTER_THE_EVENT_LOOP)  # with the lanes, which this thread starts
         self._turn_began = time.perf_counter()
         while batch := self._next_batch():
             self._compute(batch)

@@ -18,7 +18,7 @@ from ppgssl.training.devices import resolve_device
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
 IDLE_SECONDS = 75  # longer than proxies keep connections: who asks first and who hangs up is a race
-TURN_SECONDS = 2e-4
+TURN_SECONDS = 5e-4
 """After which a thread yields Python to others: the encoder's lanes ask for it between layers, and
 with Python's own 5 ms they wait longer for the event loop than they compute."""
 EXIT_USAGE = 2
