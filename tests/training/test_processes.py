@@ -71,6 +71,12 @@ def test_two_processes_compute_what_one_does(dataset, by_one, tmp_path):
     assert told.plans[0].device == "2 x cpu"
 
 
+def test_whoever_is_not_first_writes_nothing(dataset, tmp_path):
+    train(tiny_config(), dataset, tmp_path / "run", processes=Processes(rank=1))
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_one_process_goes_on_from_what_two_have_begun(dataset, by_one, tmp_path):
     class StopsAfterAnEpoch(Recorded):
