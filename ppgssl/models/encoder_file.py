@@ -76,7 +76,7 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
 
 
 def write_encoder(folder: Path, encoder: Encoder, info: EncoderInfo) -> None:
-    """Write an encoder that was changed, fine-tuned for one, for whatever takes a checkpoint folder.
+    """Write an encoder that was changed, as by fine-tuning, for all that takes a checkpoint folder.
 
     Args:
         folder: Where to; made where it is not there.
