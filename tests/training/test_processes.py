@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from threading import Event
 
 import pyarrow.parquet as pq
 import pytest
@@ -75,7 +74,7 @@ def test_two_processes_compute_what_one_does(dataset, by_one, tmp_path):
 def test_only_the_first_puts_reconstructions_down(dataset, tmp_path):
     for rank, written in ((1, []), (0, [tmp_path / "run"])):
         processes = Processes(rank=rank)
-        never = Event().is_set
+        never = threading.Event().is_set
         run = TrainingRun(
             *(tiny_config(), dataset, tmp_path / "run", Recorded(), never), processes=processes
         )
