@@ -4,7 +4,7 @@
 #   PORT=9000 KEEP=1 make demo      another port; leave the service running afterwards
 #   PYTEST="-k loss -x" make test   further flags for pytest
 #   BENCH="encoder service" make bench   only these of: encoder, training, loader, preparation, bulk,
-#                                service, peers
+#                                distributed, service, peers
 #   BENCH="--windows 16" make bench-gpu  ten-minute windows in a batch
 
 PYTHON ?= python3

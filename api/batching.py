@@ -23,11 +23,13 @@ import numpy.typing as npt
 from api.metrics import Metrics
 from api.problems import RETRY_AFTER_S, ProblemError
 from ppgssl.inference.granularity import Granularity
+from ppgssl.threads import come_after_others
 
 if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
 
 NEWEST_SHARE = 0.3  # of the last batch in the running speed
+AFTER_THE_EVENT_LOOP = 5  # nice value; refusing what is too much is worth more than computing
 
 Floats = npt.NDArray[np.float32]
 
@@ -170,6 +172,8 @@ class Batcher:
     # ------------------------------------------------------------------- on the encoder's thread
 
     def _run(self) -> None:
+        come_after_others(AFTER_THE_EVENT_LOOP)  # with the lanes, which this thread starts
+        self._turn_began = time.perf_counter()
         while batch := self._next_batch():
             self._compute(batch)
 
@@ -181,6 +185,7 @@ class Batcher:
                 if self._requests:
                     return self._gather()
                 self._changed.wait()
+                self._turn_began = time.perf_counter()
         return []
 
     def _drop_unwanted(self) -> None:
@@ -211,16 +216,18 @@ class Batcher:
             for request, _ in batch:
                 request.fail(error)
         else:
-            self._note_speed(time.perf_counter() - began)
+            self._note_speed(began, time.perf_counter())
             self._metrics.batch_windows.observe(len(rows))
             for request, group in batch:
                 request.add(group.places, rows[: len(group.places)])
                 del rows[: len(group.places)]
         self._computing_cost = 0
 
-    def _note_speed(self, seconds: float) -> None:
-        self._metrics.embedding_seconds.observe(seconds)
-        newest = self._computing_cost / seconds
+    def _note_speed(self, began: float, ended: float) -> None:
+        """Of a whole turn: what lies between two batches keeps those waiting, too, who wait."""
+        self._metrics.embedding_seconds.observe(ended - began)
+        newest = self._computing_cost / (ended - self._turn_began)
+        self._turn_began = ended
         if self._cost_per_s is None:
             self._cost_per_s = newest
         self._cost_per_s += NEWEST_SHARE * (newest - self._cost_per_s)

@@ -145,13 +145,14 @@ class Embedder:
         Raises:
             ModelNotFoundError: Nothing has this name.
             CheckpointError: The encoder is damaged.
-            ProblemError: 503, the service is being stopped.
+            ProblemError: 429, it would wait too long; 503, the service is being stopped.
         """
         with self._metrics.waiting.track_inprogress():
             encoder = self._encoders.at_hand(model) or await self.aside(self._encoders.get, model)
             groups, faults = await self.wherever_sooner(
                 windows, group_windows, encoder, windows, fs_hz, granularity
             )
+            self.room.check_wait()  # again: others came while its body did
             found = await asyncio.wrap_future(self._batcher.submit(groups))
         self._metrics.refused.inc(len(faults))
         self._metrics.embedded.inc(len(found))

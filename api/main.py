@@ -17,6 +17,10 @@ from ppgssl.threads import let_idle_threads_sleep
 from ppgssl.training.devices import resolve_device
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
+IDLE_SECONDS = 75  # longer than proxies keep connections: who asks first and who hangs up is a race
+TURN_SECONDS = 5e-4
+"""After which a thread yields Python to others: the encoder's lanes ask for it between layers, and
+with Python's own 5 ms they wait longer for the event loop than they compute."""
 EXIT_USAGE = 2
 
 
@@ -80,12 +84,14 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
     )
 
 
 def main() -> None:
     """Run the API with the settings of the environment; exit 2 where they are wrong."""
     let_idle_threads_sleep()
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         settings = load_settings()
         check_database(settings.database)

@@ -2,7 +2,8 @@
 
 python -m benchmarks [NAME ...] [--out FILE]
 
-NAME picks from: encoder, training, loader, preparation, bulk, service, peers. All by default.
+NAME picks from: encoder, training, loader, preparation, bulk, distributed, service, peers. All by
+default.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from benchmarks.table import print_table, progress
 from benchmarks.timing import Figure
 
-NAMES = ("encoder", "training", "loader", "preparation", "bulk", "service", "peers")
+NAMES = ("encoder", "training", "loader", "preparation", "bulk", "distributed", "service", "peers")
 
 
 def main() -> None:

@@ -250,6 +250,12 @@ class TrainingConfig(Section):
     epochs: int = Field(default=50, ge=1, le=10_000)
     batch_size: int = Field(default=8, ge=1, description="Windows in one micro-batch.")
     accumulation_steps: int = Field(default=4, ge=1, description="Micro-batches in one step.")
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        default="auto",
+        description="Processes of this host that train together, each on a CUDA device of its own, "
+        "or on the CPU. They share a step's micro-batches, so there can be no more than "
+        "accumulation_steps. 'auto' takes every CUDA device that `device` allows.",
+    )
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_epochs: int = Field(default=2, ge=0)

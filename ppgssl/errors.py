@@ -14,6 +14,7 @@
         ├── SelfCheckError                  the model cannot learn even one batch by heart
         ├── CollapsedError                  the run learns nothing, and was told to stop then
         ├── CheckpointWriteError            a checkpoint could not be written
+        ├── ProcessLostError                one of a run's several processes died
         ├── OutOfMemoryError                memory does not hold even one window's training
         └── ServiceError                    the HTTP service could not be reached, or refused
 
@@ -105,6 +106,12 @@ class CheckpointWriteError(RunError):
     """A checkpoint could not be written; the previous one still stands."""
 
     code = "checkpoint_write_failed"
+
+
+class ProcessLostError(RunError):
+    """One of the processes that trained together died; `last` stands."""
+
+    code = "process_lost"
 
 
 class OutOfMemoryError(RunError):

@@ -1,4 +1,4 @@
-"""How compute threads share the cores with other processes. It never imports PyTorch.
+"""How compute threads share the cores with others. It never imports PyTorch.
 
 By default OpenMP's threads spin while they wait for the next parallel region, and on a machine that
 has other work they spin away the time that the others need: a training epoch beside other processes
@@ -7,6 +7,8 @@ small models is faster with OMP_WAIT_POLICY=ACTIVE (docs/log.md).
 """
 
 import os
+import sys
+import threading
 from collections.abc import MutableMapping
 
 WAIT_POLICY = "OMP_WAIT_POLICY"
@@ -18,3 +20,15 @@ def let_idle_threads_sleep(environment: MutableMapping[str, str] = os.environ) -
     It reads the variable when PyTorch is imported: call this before.
     """
     environment.setdefault(WAIT_POLICY, "PASSIVE")
+
+
+def come_after_others(nice: int) -> None:
+    """Let other threads go first, from now on; what this thread starts does as it does.
+
+    Only Linux gives threads a priority of their own; elsewhere nothing happens.
+
+    Args:
+        nice: How much to give way, from 0 to 19.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

@@ -5,11 +5,9 @@ is written to stdout and stderr becomes the job's log. SIGTERM asks it to stop a
 dies with its parent. It knows no database.
 """
 
-import ctypes
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from ppgssl.child_process import EXIT_FAILED, die_with_parent
 from ppgssl.errors import PpgsslError
 from ppgssl.jobs.status import Reason
 from ppgssl.training.interrupt import stop_on_signals
@@ -26,8 +25,6 @@ from worker.kinds import load_runner
 from worker.order import Order
 from worker.reporter import Stage
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-EXIT_FAILED = 1
 OF_TRAINING = tuple(field.name for field in fields(Progress) if field.name not in {"step", "steps"})
 
 
@@ -86,17 +83,6 @@ def main() -> None:
             reporter.send("error", {"code": error_code(error), "message": describe(error)})
             sys.exit(EXIT_FAILED)
         reporter.send("result", {"stop_reason": stop_reason})
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent dies, however it dies (Linux).
-
-    Elsewhere it dies of the broken pipe, with its next message.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before we asked
-        sys.exit(EXIT_FAILED)
 
 
 def error_code(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,9 @@ def train_command(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Overrides training.epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Overrides training.batch_size.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Of this host, one per GPU; overrides training.devices.")
+    ] = None,
     load_in_memory: Annotated[
         bool, typer.Option("--load-in-memory", help="Read the whole dataset first.")
     ] = False,
@@ -48,22 +52,29 @@ def train_command(
         from ppgssl.config import load_config
         from ppgssl.data.dataset import open_dataset
         from ppgssl.training.interrupt import stop_on_signals
-        from ppgssl.training.trainer import train
+        from ppgssl.training.launch import train_on_devices
+        from ppgssl.training.processes import launched_rank
+        from ppgssl.training.progress import Silent
 
         flags = {
             "device": device,
             "training.epochs": epochs,
             "training.batch_size": batch_size,
+            "training.devices": processes,
             "data.load_in_memory": load_in_memory or None,
             "training.self_check": "fail" if self_check else None,
         }
         settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
         dataset = open_dataset(data)
         tree = load_config(config, [*(overrides or []), *settings], base=dataset.settings)
-        with TerminalReporter() as reporter, stop_on_signals() as should_stop:
-            result = train(
+        is_first = launched_rank() == 0
+        telling = TerminalReporter() if is_first else nullcontext(Silent())
+        with telling as reporter, stop_on_signals() as should_stop:
+            result = train_on_devices(
                 tree, dataset, out, reporter=reporter, should_stop=should_stop, resume=resume
             )
+    if not is_first:
+        return
     if as_json:
         print_json(asdict(result) | {"out": str(out)})
         return

@@ -1,6 +1,6 @@
 """An encoder on disk: `encoder.safetensors` (weights only) beside `encoder.json` (what they are).
 
-Written by training, read by inference. Nothing here unpickles anything.
+Written by training, or after fine-tuning; read by inference. Nothing here unpickles anything.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from ppgssl.config import ModelConfig
 from ppgssl.errors import CheckpointError
@@ -72,6 +73,27 @@ def read_encoder(path: Path) -> tuple[Encoder, EncoderInfo]:
             f"be of one run and one version of ppgssl ({what})"
         ) from error
     return encoder.eval(), info
+
+
+def write_encoder(folder: Path, encoder: Encoder, info: EncoderInfo) -> None:
+    """Write an encoder that was changed, as by fine-tuning, for all that takes a checkpoint folder.
+
+    Args:
+        folder: Where to; made where it is not there.
+        encoder: The network, of the architecture that `info` tells.
+        info: What is known of it; its sha256 becomes that of the weights as they are now.
+
+    Raises:
+        FileExistsError: The folder holds an encoder already.
+    """
+    if (folder / INFO_FILE).exists():
+        raise FileExistsError(f"{folder} holds an encoder already; name another folder")
+    weights = save_tensors({name: t.detach().cpu() for name, t in encoder.state_dict().items()})
+    sha256 = hashlib.sha256(weights).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(weights)
+    changed = info.model_copy(update={"sha256": sha256})
+    (folder / INFO_FILE).write_text(changed.model_dump_json(indent=2), "utf-8")
 
 
 def checkpoint_folder(path: Path) -> Path:

@@ -10,7 +10,7 @@ Axes used in this file:
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ppgssl.models.shared_directions import PERIODS, directions
@@ -35,6 +35,7 @@ class Whitening(nn.Module):
     mean: Tensor
     covariance: Tensor
     matrix: Tensor
+    passes: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -42,6 +43,7 @@ class Whitening(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("covariance", lower_triangle(torch.eye(width)))
         self.register_buffer("matrix", torch.eye(width), persistent=False)
+        self.register_buffer("passes", torch.zeros((), dtype=torch.long), persistent=False)
 
     def train(self, mode: bool = True) -> "Whitening":
         """Evaluation takes the running figures as they are now."""
@@ -55,10 +57,25 @@ class Whitening(nn.Module):
         """Count vectors of a training step into the running figures."""
         with torch.autocast(segments.device.type, enabled=False):
             own = segments.flatten(0, 1).float() @ self._beside_directions()
+            before = own - self.mean
             self.mean.lerp_(own.mean(0), MOMENTUM)
-            centred = own - self.mean
-            covariance = centred.T @ centred / len(own)
+            # Around the old and the new mean: so the figures are those of weighted vectors, and
+            # what several processes saw can be joined.
+            covariance = before.T @ (own - self.mean) / len(own)
             self.covariance.lerp_(lower_triangle(covariance), MOMENTUM)
+            self.passes += 1
+
+    def moments(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " P"]]:
+        """The running means of vectors and of their products: what each pass moves linearly."""
+        return self.mean, self.covariance + lower_triangle(torch.outer(self.mean, self.mean))
+
+    def set_moments(
+        self, mean: Float[Tensor, " D"], products: Float[Tensor, " P"], *, passes: Int[Tensor, ""]
+    ) -> None:
+        """The inverse of `moments`, after so many passes."""
+        self.mean.copy_(mean)
+        self.covariance.copy_(products - lower_triangle(torch.outer(mean, mean)))
+        self.passes.copy_(passes)
 
     def forward(self, vectors: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """As wide as before."""

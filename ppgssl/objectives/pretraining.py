@@ -30,6 +30,9 @@ from ppgssl.objectives.spectrum import SpectrumPrediction
 from ppgssl.objectives.terms import LossTerms
 from ppgssl.views import Views
 
+RECONSTRUCTION_TERMS = ("mse", "ssim", "fft")
+TERMS = ("spectrum", "pulse_rate", "breathing", "nearby", "decorrelation")
+
 
 class Heads(nn.Module):
     """What predicts from the embedding, in training only."""
@@ -51,6 +54,12 @@ class PretrainingObjective(nn.Module):
         self.weights = config.objective
         self.fs_hz = config.data.fs_hz
         self.heads = Heads(config)
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """What `compare` may give, in its order; views without pieces have no `nearby`."""
+        weighed = (name for name in TERMS if getattr(self.weights, f"{name}_weight"))
+        return ("total", *RECONSTRUCTION_TERMS, *weighed)
 
     def forward(self, views: Views) -> LossTerms:
         """Loss terms of a batch of views."""

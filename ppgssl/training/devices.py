@@ -39,8 +39,10 @@ def detect_environment() -> Environment:
     )
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, *, index: int | None = None) -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
+
+    Of several CUDA devices, `index` says which one `auto` and `cuda` mean.
 
     `auto` falls back from CUDA to the CPU with a warning in the log.
 
@@ -50,13 +52,13 @@ def resolve_device(name: str) -> torch.device:
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         if available:
-            return torch.device("cuda")
+            return resolve_device("cuda", index=index)
         logger.warning("no CUDA device is available: computing on the CPU")
         return torch.device("cpu")
-    device = torch.device(name)
+    device = torch.device(f"cuda:{index}" if name == "cuda" and index is not None else name)
     if device.type == "cuda" and (device.index or 0) >= available:
         raise DeviceError(
-            f"device: {name!r} was asked for, but {available} CUDA devices are available; "
+            f"device: {str(device)!r} was asked for, but {available} CUDA devices are available; "
             "use 'auto' or 'cpu', or check the driver with nvidia-smi"
         )
     return device

@@ -16,9 +16,10 @@ from ppgssl.config import Config
 from ppgssl.data.dataset import Dataset
 from ppgssl.errors import OutOfMemoryError
 from ppgssl.training.checkpoint import read_config
+from ppgssl.training.launch import train_on_devices
 from ppgssl.training.memory import is_out_of_memory
 from ppgssl.training.progress import Reporter
-from ppgssl.training.trainer import TrainingResult, train, windows_per_step
+from ppgssl.training.trainer import TrainingResult, windows_per_step
 
 logger = logging.getLogger(__name__)
 
@@ -33,21 +34,21 @@ def train_within_memory(
     resume_from: Path | None = None,
     keep_replaced: bool = False,
 ) -> TrainingResult:
-    """Train as `train` does; where memory runs out, go on from `last` with half the micro-batch.
+    """Train on the devices; where memory runs out, go on from `last` with half the micro-batch.
 
     A checkpoint whose run was given smaller micro-batches already is continued with those. Each
     time they are made smaller the reporter is warned.
 
     Raises:
         OutOfMemoryError: Not even one window at a time fits.
-        PpgsslError: What `train` raises.
+        PpgsslError: What `train_on_devices` raises.
     """
     while True:
         start = out / "last" if (out / "last").exists() else resume_from
         config = as_small_as(config, start)
 
         def run(config: Config = config) -> TrainingResult:
-            return train(
+            return train_on_devices(
                 config,
                 dataset,
                 out,

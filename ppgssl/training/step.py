@@ -8,7 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ppgssl.objectives.terms import LossTerms
+from ppgssl.training.joining import Alone, Joining
 from ppgssl.views import Views
+
+ALONE = Alone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ def train_step(
     *,
     amp_dtype: torch.dtype,
     max_grad_norm: float,
+    num_windows: int | None = None,
+    joining: Joining = ALONE,
 ) -> StepResult:
     """Average the gradient over the windows of all micro-batches, clip it, apply it once.
 
@@ -42,12 +47,15 @@ def train_step(
         scaler: Scales the loss where half precision needs it; disabled otherwise.
         amp_dtype: float32 switches autocast off.
         max_grad_norm: Largest norm of the averaged gradient.
+        num_windows: Of the whole step, where other processes compute some of its micro-batches.
+        joining: How to come together with them.
 
     Note:
         Batch norm sees each micro-batch alone, so its statistics are those of a micro-batch.
     """
     optimizer.zero_grad(set_to_none=True)
-    num_windows = sum(views.num_windows for views in micro_batches)
+    joining.begin()
+    num_windows = num_windows or sum(views.num_windows for views in micro_batches)
     sums: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
     for views in micro_batches:
@@ -60,6 +68,7 @@ def train_step(
         for name, value in terms.detached().items():
             sums[name] = sums[name] + share * value if name in sums else share * value
             shares[name] = shares.get(name, 0.0) + share
+    sums, shares = joining.finish(sums, shares)
 
     scaler.unscale_(optimizer)  # clip the true gradient, not the scaled one
     grad_norm = nn.utils.clip_grad_norm_(objective.parameters(), max_grad_norm)

@@ -50,6 +50,8 @@ from ppgssl.training.devices import (
 )
 from ppgssl.training.held_out import HeldOut
 from ppgssl.training.history import History
+from ppgssl.training.joining import Alone, Joining, Joint
+from ppgssl.training.processes import ALONE, Processes
 from ppgssl.training.progress import (
     Best,
     CheckpointSaved,
@@ -82,6 +84,7 @@ FREE_KEYS = frozenset(
         "training.self_check",
         "training.fail_on_collapse",
         "training.trackers",
+        "training.devices",
     }
 )
 """What a resumed run may change: it decides no step's result."""
@@ -115,6 +118,7 @@ def train(
     resume: bool = False,
     resume_from: Path | None = None,
     keep_replaced: bool = False,
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train on a dataset's train split, validate on its val split, leave checkpoints in `out`.
 
@@ -128,6 +132,8 @@ def train(
         resume_from: Checkpoint folder, perhaps of another run folder, to continue from where
             `out` holds no run yet.
         keep_replaced: Leave checkpoints that no name in `out` points at any more to somebody else.
+        processes: Those that train together, each with the same arguments; the first one alone
+            reports and writes.
 
     Raises:
         ConfigError: The config does not fit the dataset, or the checkpoint to resume.
@@ -138,11 +144,20 @@ def train(
         SelfCheckError: One batch cannot be overfitted and `training.self_check` is `fail`.
         NonFiniteLossError: The loss became inf or nan.
         CollapsedError: The run learns nothing and `training.fail_on_collapse` is on; `last` stands.
+        ProcessLostError: One of several processes died.
     """
     check_fit(config, dataset)
     keep_freed_memory()
     tracked = TrackedReporter(reporter or Silent())
-    run = TrainingRun(config, dataset, out, tracked, should_stop, keep_replaced=keep_replaced)
+    run = TrainingRun(
+        config,
+        dataset,
+        out,
+        tracked if processes.is_first else Silent(),
+        should_stop,
+        keep_replaced=keep_replaced,
+        processes=processes,
+    )
     if (out / "last").exists():
         if not resume:
             raise CheckpointError(
@@ -151,6 +166,8 @@ def train(
         resume_from = out / "last"
     if resume_from is not None:
         run.restore(resume_from)
+    if not processes.is_first:
+        return run.execute()
     with tracked.tracking(config, out, list(run.history)):
         return run.execute()
 
@@ -191,6 +208,7 @@ class TrainingRun:
         should_stop: Callable[[], bool],
         *,
         keep_replaced: bool = False,
+        processes: Processes = ALONE,
     ) -> None:
         self.config = config
         self.dataset = dataset
@@ -198,8 +216,11 @@ class TrainingRun:
         self.reporter = reporter
         self.should_stop = should_stop
         self.keep_replaced = keep_replaced
+        self.processes = processes
 
-        self.device = resolve_device(config.device)
+        self.device = resolve_device(
+            config.device, index=processes.local_rank if processes.count > 1 else None
+        )
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
         in_memory = config.data.load_in_memory
         self.train_windows = dataset.split("train", in_memory=in_memory)
@@ -234,6 +255,10 @@ class TrainingRun:
             self.device.type, enabled=self.amp_dtype is torch.float16
         )
 
+        self.joining: Joining = Alone()
+        if processes.count > 1:
+            self.joining = Joint(self.objective, self.objective.term_names, processes)
+
         self.state = RunState()
         self.history = History()
         self.recorder = Recorder(self.history, self.reporter)
@@ -246,6 +271,11 @@ class TrainingRun:
     @property
     def _num_windows(self) -> dict[str, int]:
         return {"train": len(self.train_windows), "val": self.dataset.counts["val"]}
+
+    @property
+    def _devices(self) -> str:
+        count = self.processes.count
+        return str(self.device) if count == 1 else f"{count} x {self.device.type}"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -307,6 +337,8 @@ class TrainingRun:
             )
 
     def _announce(self) -> None:
+        if not self.processes.is_first:
+            return
         logger.info("environment: %s", asdict(detect_environment()))
         self._log_cost()
         for warning in self.dataset.warnings:
@@ -321,7 +353,7 @@ class TrainingRun:
                 epochs=self.config.training.epochs,
                 steps_per_epoch=self.steps_per_epoch,
                 windows=self._num_windows,
-                device=str(self.device),
+                device=self._devices,
                 precision=precision,
                 parameters=count_parameters(self.model),
                 resumed_from_step=self.state.step,
@@ -331,7 +363,7 @@ class TrainingRun:
     def _check_itself(self) -> None:
         """Overfit one batch first, unless the run has been under way before."""
         mode = self.config.training.self_check
-        if mode == "off" or self.state.step:
+        if mode == "off" or self.state.step or not self.processes.is_first:
             return
         if not self._reconstructs:
             logger.info("self-check left out: objective.reconstruction_weight is 0")
@@ -366,7 +398,7 @@ class TrainingRun:
         self.objective.train()
         self.recorder.restart_clock()
         for group in self._groups():
-            if self.should_stop():
+            if self.processes.any(self.should_stop()):
                 return False
             self._train_group(group)
             if self.recorder.is_due():
@@ -389,24 +421,24 @@ class TrainingRun:
             yield group
 
     def _train_group(self, group: list[WindowBatch]) -> None:
+        num_windows = sum(len(batch) for batch in group)
+        own = self.processes.share(list(enumerate(group, start=self.state.batches_done)))
         result = train_step(
             self.objective,
-            [
-                views
-                for i, batch in enumerate(group)
-                for views in self._views(batch, self.state.batches_done + i)
-            ],
+            [views for index, batch in own for views in self._views(batch, index)],
             self.optimizer,
             self.scaler,
             amp_dtype=self.amp_dtype,
             max_grad_norm=self.config.training.max_grad_norm,
+            num_windows=num_windows,
+            joining=self.joining,
         )
         self.state.finish_step(len(group))
         self.recorder.add(
             PendingStep(
                 step=self.state.step,
                 epoch=self.state.epoch + 1,
-                windows=sum(len(batch.signal) for batch in group),
+                windows=num_windows,
                 learning_rate=self.optimizer.param_groups[0]["lr"],
                 result=result,
             )
@@ -458,6 +490,7 @@ class TrainingRun:
             buffer_mb=self.config.data.shuffle_buffer_mb,
             device=self.device,
             amp_dtype=self.amp_dtype,
+            processes=self.processes,
         )
         if self.config.training.schedule == "epoch":
             self.scheduler.step()
@@ -515,11 +548,15 @@ class TrainingRun:
             )
 
     def _warn(self, message: str) -> None:
+        if not self.processes.is_first:
+            return
         logger.warning("%s", message)
         self.reporter.warning(message)
 
     def _save(self, names: list[str]) -> None:
         self._record()
+        if not self.processes.is_first:
+            return
         files = serialise(
             self.model,
             self.config,

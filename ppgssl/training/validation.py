@@ -1,8 +1,10 @@
 """Losses and health figures on held-out windows, without augmentation.
 
 Axes used in this file:
-    B  windows of a batch    C  channels (1)    T  samples
+    B  windows of a batch    C  channels (1)    T  samples    N  embeddings    D  their width
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.health import health_figures
 from ppgssl.training.heart_rate_probe import heart_rate_probe
 from ppgssl.training.held_out import HeldOut
+from ppgssl.training.processes import ALONE, Processes
 from ppgssl.views import Views
 
 
@@ -29,6 +32,21 @@ def to_device(
     return standardise(signal)[:, None], standardise(denoised)[:, None]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one process found on its batches, on the host; embeddings by the number of the batch.
+
+    Attributes:
+        sums: Over windows, of loss terms and what the explained variance needs.
+        kept: Embeddings of the chosen held-out windows.
+        fitted: Embeddings of the windows that the probe is fitted on.
+    """
+
+    sums: dict[str, float]
+    kept: dict[int, Tensor]
+    fitted: dict[int, Tensor]
+
+
 @torch.no_grad()
 def validate(
     objective: PretrainingObjective,
@@ -39,16 +57,21 @@ def validate(
     buffer_mb: float,
     device: torch.device,
     amp_dtype: torch.dtype,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Mean losses over all windows, explained variance, and the figures of `held_out`'s embeddings.
 
-    The model is left in evaluation mode. Sums stay on the device until the end.
+    The model is left in evaluation mode. Sums stay on the device until the end. Several processes
+    take batches in turn; the first one judges what all have found, and tells the others.
     """
     objective.eval()
     sums: dict[str, Tensor] = {}
-    embeddings: list[Tensor] = []
+    kept: dict[int, Tensor] = {}
     start = 0
-    for batch in windows.batches(batch_size, seed=None, buffer_mb=buffer_mb):
+    for number, batch in enumerate(windows.batches(batch_size, seed=None, buffer_mb=buffer_mb)):
+        start += len(batch)
+        if not processes.takes(number):
+            continue
         inputs, targets = to_device(batch, device)
         with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
             reconstruction = objective.model(inputs)
@@ -58,24 +81,48 @@ def validate(
         measured["squared_deviation"] = targets.square().sum()
         for name, value in measured.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value
-        places = torch.from_numpy(held_out.places(start, start + len(inputs)))
-        embeddings.append(reconstruction.embedding[places.to(device)].float())
-        start += len(inputs)
+        places = torch.from_numpy(held_out.places(start - len(batch), start))
+        kept[number] = reconstruction.embedding[places.to(device)].float()
+    fitted: dict[int, Tensor] = {}
+    if held_out.probe is not None:
+        for number, batch in enumerate(held_out.probe.batches(batch_size)):
+            if processes.takes(number):
+                fitted[number] = embed(objective, batch, device, amp_dtype)
 
-    totals = {name: float(value) for name, value in sums.items()}
-    error, deviation = totals.pop("squared_error"), totals.pop("squared_deviation")
-    means = {name: value / len(windows) for name, value in totals.items()}
-    means["explained_variance"] = explained_variance(error, deviation)
-    kept = torch.cat(embeddings)
-    figures = health_figures(kept, held_out)
-    if (probe := held_out.probe) is not None:
-        fitted = torch.cat(
-            [embed(objective, batch, device, amp_dtype) for batch in probe.batches(batch_size)]
+    found = processes.collect(
+        Measured(
+            {name: float(value) for name, value in sums.items()},
+            {number: vectors.cpu() for number, vectors in kept.items()},
+            {number: vectors.cpu() for number, vectors in fitted.items()},
         )
+    )
+    figures = _judge(found, held_out, len(windows), device) if processes.is_first else {}
+    return processes.from_first(figures)
+
+
+def _judge(
+    found: list[Measured], held_out: HeldOut, num_windows: int, device: torch.device
+) -> dict[str, float]:
+    """Means and figures of what all processes found."""
+    names = list(dict.fromkeys(name for measured in found for name in measured.sums))
+    totals = {name: sum(measured.sums.get(name, 0.0) for measured in found) for name in names}
+    error, deviation = totals.pop("squared_error"), totals.pop("squared_deviation")
+    means = {name: value / num_windows for name, value in totals.items()}
+    means["explained_variance"] = explained_variance(error, deviation)
+    kept = _in_order([measured.kept for measured in found])
+    figures = health_figures(kept.to(device), held_out)
+    if (probe := held_out.probe) is not None:
+        fitted = _in_order([measured.fitted for measured in found])
         figures |= heart_rate_probe(
             _frozen(fitted), probe.heart_rates, _frozen(kept), held_out.heart_rates
         )
     return means | figures
+
+
+def _in_order(parts: list[dict[int, Tensor]]) -> Float[Tensor, "N D"]:
+    """The embeddings of all batches, by their numbers."""
+    by_number = {number: vectors for part in parts for number, vectors in part.items()}
+    return torch.cat([by_number[number] for number in sorted(by_number)])
 
 
 def embed(
@@ -91,4 +138,4 @@ def embed(
 
 
 def _frozen(embeddings: Float[Tensor, "N D"]) -> Float[np.ndarray, "N D"]:
-    return embeddings.double().cpu().numpy()
+    return embeddings.double().numpy()
