@@ -510,7 +510,7 @@ class TrainingRun:
 
     def _reconstruct(self) -> None:
         """Put down what the model returns for a few windows; the run does without if it has to."""
-        if not self._reconstructs:
+        if not self._reconstructs or not self.processes.is_first:
             return
         try:
             self.reconstructions.save(

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from threading import Event
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +24,7 @@ from ppgssl.training.launch import num_processes, train_on_devices
 from ppgssl.training.processes import Processes
 from ppgssl.training.progress import CheckpointSaved
 from ppgssl.training.telling import describe_error, rebuild_error
-from ppgssl.training.trainer import train
+from ppgssl.training.trainer import TrainingRun, train
 
 TWO = "training.devices=2"
 
@@ -69,6 +70,17 @@ def test_two_processes_compute_what_one_does(dataset, by_one, tmp_path):
     assert [p.step for p in told.points if p.split == "train"] == [1, 2, 3, 4, 5, 6]
     assert [saved.name for saved in told.checkpoints].count("epoch-2") == 1
     assert told.plans[0].device == "2 x cpu"
+
+
+def test_only_the_first_puts_reconstructions_down(dataset, tmp_path):
+    for rank, written in ((1, []), (0, [tmp_path / "run"])):
+        processes = Processes(rank=rank)
+        never = Event().is_set
+        run = TrainingRun(
+            *(tiny_config(), dataset, tmp_path / "run", Recorded(), never), processes=processes
+        )
+        run._reconstruct()
+        assert list(tmp_path.iterdir()) == written
 
 
 @pytest.mark.slow
