@@ -1,20 +1,22 @@
 """The work folder of a preparation: one part per recording, so that an interrupted run continues.
 
     OUT/.prepare/plan.json          settings and recordings; another plan is refused
-    OUT/.prepare/00000012.parquet   windows of recording 12, absent where it has none
+    OUT/.prepare/00000012.arrow     windows of recording 12, absent where it has none
     OUT/.prepare/00000012.json      its report, written last: a part that has one is finished
 
 Parts are made in worker processes. They need as much disk again as the dataset itself until the
-shards are written.
+shards are written, and are mapped, not decoded, when they are read back.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pyarrow as pa
 
 from ppgssl.data.cutting import (
     PrepareSettings,
@@ -24,11 +26,13 @@ from ppgssl.data.cutting import (
 )
 from ppgssl.data.manifest import WORK_FOLDER, write_json
 from ppgssl.data.recordings import Recording, RecordingRef
-from ppgssl.data.schema import parquet_writer
+from ppgssl.data.schema import label_names
 from ppgssl.data.writer import full_disk_is_a_run_error
 from ppgssl.errors import DatasetError, RecordingError
 
 PLAN_NAME = "plan.json"
+
+LabelKind = Literal["number", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class PartReport:
         windows: Windows kept.
         padded: Windows among them of which a part was not recorded.
         rejected: Windows rejected, by reason.
+        labels: What each label column holds.
         unreadable: Why it could not be read, or None.
     """
 
@@ -51,6 +56,7 @@ class PartReport:
     windows: int = 0
     padded: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict[str, int])
+    labels: Mapping[str, LabelKind] = field(default_factory=dict[str, LabelKind])
     unreadable: str | None = None
 
 
@@ -109,14 +115,15 @@ class WorkFolder:
 
     def rows_path(self, index: int) -> Path:
         """The windows of a recording."""
-        return self.path / f"{index:08d}.parquet"
+        return self.path / f"{index:08d}.arrow"
 
     def report(self, index: int) -> PartReport | None:
         """What became of a recording; None where it is not finished."""
         path = self._report_path(index)
         if not path.exists():
             return None
-        return PartReport(**json.loads(path.read_text(encoding="utf-8")))
+        report = PartReport(**json.loads(path.read_text(encoding="utf-8")))
+        return report if not report.windows or self.rows_path(index).exists() else None
 
     def finish(self, index: int, report: PartReport) -> None:
         """Mark a recording as finished."""
@@ -155,13 +162,27 @@ def make_part(
     return report
 
 
+def read_rows(path: Path, first: int, count: int) -> Generator[pa.Table]:
+    """Some rows of a part, a row group at a time, in memory that is the file's."""
+    start = 0
+    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as part:
+        for number in range(part.num_record_batches):
+            batch = part.get_batch(number)
+            begin, end = max(first - start, 0), min(first + count - start, len(batch))
+            if begin < end:
+                yield pa.Table.from_batches([batch.slice(begin, end - begin)])
+            start += len(batch)
+
+
 def _write_rows(path: Path, recording: Recording, settings: PrepareSettings) -> PartReport:
     filled = fill_short_gaps(recording, settings)
     choice = choose_windows(filled, recording.fs_hz, settings)
+    labels: dict[str, LabelKind] = {}
     if choice.spans:
         tables = cut_windows(recording, filled, choice, settings)
         first = next(tables)
-        with parquet_writer(path, first.schema) as writer:
+        labels = _label_kinds(first.schema)
+        with pa.ipc.new_file(str(path), first.schema) as writer:
             writer.write_table(first)
             for table in tables:
                 writer.write_table(table)
@@ -172,4 +193,12 @@ def _write_rows(path: Path, recording: Recording, settings: PrepareSettings) -> 
         windows=len(choice.spans),
         padded=choice.num_padded(settings),
         rejected=choice.rejected,
+        labels=labels,
     )
+
+
+def _label_kinds(schema: pa.Schema) -> dict[str, LabelKind]:
+    return {
+        name: "text" if schema.field(name).type == pa.string() else "number"
+        for name in label_names(schema)
+    }

@@ -1,27 +1,19 @@
 """Recordings to a dataset folder: in parallel, resumable, and the same whatever the workers.
 
-    refs ──► parts, one per recording, in a pool ──► split by subject ──► shards ──► dataset.json
+    refs ──► parts, one per recording ──► split by subject ──► shards ──► dataset.json
+             (in worker processes)                             (in worker processes)
 
 An interrupted run continues where it was when it is started again with the same recordings and
 settings, and ends with the same files.
 """
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ppgssl.data.cutting import PrepareSettings
 from ppgssl.data.manifest import MANIFEST_NAME, read_manifest
@@ -33,11 +25,13 @@ from ppgssl.data.parts import (
     make_plan,
     plan_sha256,
 )
+from ppgssl.data.pool import open_pool, work_off
 from ppgssl.data.recordings import RecordingRef
-from ppgssl.data.schema import SPLITS, rows_schema
+from ppgssl.data.schema import SPLITS, Split
+from ppgssl.data.shards import Part, label_types, plan_shards, write_shard
 from ppgssl.data.split import split_subjects
-from ppgssl.data.writer import DatasetWriter
-from ppgssl.errors import DatasetError, RunError
+from ppgssl.data.writer import make_layout, write_manifest
+from ppgssl.errors import DatasetError
 
 __all__ = ["DatasetSummary", "PrepareProgress", "PrepareSettings", "prepare"]
 
@@ -106,14 +100,14 @@ def prepare(
 ) -> DatasetSummary:
     """Make a dataset folder from recordings.
 
-    Worker processes are started afresh, so a script that calls this with `workers` above 1 needs
-    the `if __name__ == "__main__":` guard. With one worker everything runs in this process.
+    Worker processes import the script they belong to, so one that calls this with `workers` above 1
+    needs the `if __name__ == "__main__":` guard. With one worker everything runs in this process.
 
     Args:
         refs: The recordings; their order decides the windows' numbers.
         out: The dataset folder. A finished dataset of the same plan is left as it is.
         settings: How recordings become windows.
-        workers: Recordings that are worked on at the same time.
+        workers: Recordings, then files of the dataset, that are worked on at the same time.
         progress: Called in this process after every recording.
 
     Raises:
@@ -128,11 +122,13 @@ def prepare(
         raise DatasetError(f"{out} holds Parquet files but no dataset; choose an empty folder")
     work.claim(plan)
 
-    reports = _make_parts(work, refs, settings, workers, progress)
-    if not any(report.windows for report in reports):
-        work.remove()
-        raise DatasetError(_no_windows(reports, settings))
-    manifest = _merge(work, refs, reports, settings, plan)
+    readers = sorted({f"ppgssl.data.readers.{ref.format}" for ref in refs})
+    with open_pool(workers, ["ppgssl.data.shards", *readers]) as pool:
+        reports = _make_parts(work, refs, settings, pool, progress)
+        if not any(report.windows for report in reports):
+            work.remove()
+            raise DatasetError(_no_windows(reports, settings))
+        manifest = _merge(work, refs, reports, settings, plan, pool)
     work.remove()
     return _summary(out, manifest)
 
@@ -153,7 +149,7 @@ def _make_parts(
     work: WorkFolder,
     refs: Sequence[RecordingRef],
     settings: PrepareSettings,
-    workers: int,
+    pool: ProcessPoolExecutor | None,
     progress: Callable[[PrepareProgress], None],
 ) -> list[PartReport]:
     """Reports of all recordings in their order; those with a part already are not made again."""
@@ -168,55 +164,13 @@ def _make_parts(
     progress(so_far)
 
     missing = [index for index in range(len(refs)) if index not in reports]
-    for index, report in _work_off(work, refs, missing, settings, workers):
+    jobs = [(work, index, refs[index], settings) for index in missing]
+    for number, report in work_off(pool, make_part, jobs):
+        index = missing[number]
         reports[index] = report
         so_far = _advanced(so_far, refs[index], report)
         progress(so_far)
     return [reports[index] for index in range(len(refs))]
-
-
-def _work_off(
-    work: WorkFolder,
-    refs: Sequence[RecordingRef],
-    indexes: Iterable[int],
-    settings: PrepareSettings,
-    workers: int,
-) -> Generator[tuple[int, PartReport]]:
-    """Make the missing parts, in any order."""
-    if workers == 1:
-        for index in indexes:
-            yield index, make_part(work, index, refs[index], settings)
-        return
-
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
-    )
-    try:
-        running = {
-            pool.submit(make_part, work, index, refs[index], settings): index for index in indexes
-        }
-        for future in as_completed(running):
-            yield running[future], future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process died (out of memory?); run the same again with fewer workers: what "
-            "is finished is kept"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a worker process only"
-
-    def end_with_parent() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _advanced(so_far: PrepareProgress, ref: RecordingRef, report: PartReport) -> PrepareProgress:
@@ -257,60 +211,54 @@ def _merge(
     reports: Sequence[PartReport],
     settings: PrepareSettings,
     plan: Mapping[str, Any],
+    pool: ProcessPoolExecutor | None,
 ) -> dict[str, Any]:
     """Write the parts into shards in the order of the recordings, then `dataset.json`."""
     out = work.path.parent
-    for stale in out.glob("windows-*.parquet"):
-        stale.unlink()  # of a merge that was interrupted
-    with_windows = [index for index, report in enumerate(reports) if report.windows]
-    splits = split_subjects(
-        (reports[index].subject_id for index in with_windows), seed=settings.seed
-    )
-    labels = _label_types(work.rows_path(index) for index in with_windows)
-    writer = DatasetWriter(
-        out, fs_hz=settings.fs_hz, window_samples=settings.window_samples, labels=labels
-    )
-    with writer:
-        for index in with_windows:
-            with pq.ParquetFile(work.rows_path(index)) as part:
-                for group in range(part.num_row_groups):
-                    rows = part.read_row_group(group, use_threads=False)
-                    writer.write(rows, splits[reports[index].subject_id])
-        subjects = Counter(splits.values())
-        rejected = _rejected(reports)
-        return writer.finish(
-            {
-                "window_seconds": settings.window_seconds,
-                "settings": plan["settings"],
-                "plan_sha256": plan_sha256(plan),
-                "preprocessing": _preprocessing(settings),
-                "sources": list(dict.fromkeys(str(ref.path) for ref in refs)),
-                "recordings": sum(report.unreadable is None for report in reports),
-                "recorded_s": sum(report.recorded_s for report in reports),
-                "subjects": {split: subjects[split] for split in SPLITS},
-                "labels": list(labels),
-                "padded": sum(report.padded for report in reports),
-                "rejected": {reason: rejected[reason] for reason in sorted(rejected)},
-                "unreadable": [
-                    {"recording": report.recording_id, "reason": report.unreadable}
-                    for report in reports
-                    if report.unreadable is not None
-                ],
-            }
-        )
+    with_windows = [report for report in reports if report.windows]
+    splits = split_subjects((report.subject_id for report in with_windows), seed=settings.seed)
+    parts = [
+        Part(index, splits[report.subject_id], report.windows)
+        for index, report in enumerate(reports)
+        if report.windows
+    ]
+    labels = label_types(with_windows)
+    window_samples = settings.window_samples
+    shards = plan_shards(parts, make_layout(window_samples, labels).windows_per_shard)
+    jobs = [(work, out, shard, window_samples, labels) for shard in shards]
+    for number, _ in work_off(pool, write_shard, jobs):
+        logger.info("%s %d written", shards[number].split, shards[number].number)
 
-
-def _label_types(parts: Iterable[Path]) -> dict[str, pa.DataType]:
-    """The label columns of all parts; one that is a number here and text there becomes text."""
-    base = set(rows_schema(1, {}).names)
-    kinds: dict[str, pa.DataType] = {}
-    for path in parts:
-        for field in pq.read_schema(path):
-            if field.name not in base and kinds.get(field.name, field.type) != field.type:
-                kinds[field.name] = pa.string()
-            elif field.name not in base:
-                kinds[field.name] = field.type
-    return kinds
+    counts = Counter[Split]()
+    for part in parts:
+        counts[part.split] += part.windows
+    subjects = Counter(splits.values())
+    rejected = _rejected(reports)
+    details = {
+        "window_seconds": settings.window_seconds,
+        "settings": plan["settings"],
+        "plan_sha256": plan_sha256(plan),
+        "preprocessing": _preprocessing(settings),
+        "sources": list(dict.fromkeys(str(ref.path) for ref in refs)),
+        "recordings": sum(report.unreadable is None for report in reports),
+        "recorded_s": sum(report.recorded_s for report in reports),
+        "subjects": {split: subjects[split] for split in SPLITS},
+        "labels": list(labels),
+        "padded": sum(report.padded for report in reports),
+        "rejected": {reason: rejected[reason] for reason in sorted(rejected)},
+        "unreadable": [
+            {"recording": report.recording_id, "reason": report.unreadable}
+            for report in reports
+            if report.unreadable is not None
+        ],
+    }
+    return write_manifest(
+        out,
+        fs_hz=settings.fs_hz,
+        window_samples=window_samples,
+        counts=counts,
+        details=details,
+    )
 
 
 def _preprocessing(settings: PrepareSettings) -> dict[str, Any]:

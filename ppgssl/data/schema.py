@@ -77,6 +77,11 @@ def dataset_schema(window_samples: int, labels: Mapping[str, pa.DataType]) -> pa
     )
 
 
+def label_names(schema: pa.Schema) -> list[str]:
+    """Columns that are labels, in their order."""
+    return [name for name in schema.names if name not in RESERVED_COLUMNS]
+
+
 def windows_table(
     *,
     signal: npt.NDArray[np.float32],
