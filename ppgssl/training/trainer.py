@@ -242,6 +242,7 @@ class TrainingRun:
             self.objective.parameters(),
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
+            fused=True,
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
@@ -314,6 +315,8 @@ class TrainingRun:
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["fused"] = True  # runs of before it was have it otherwise
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"]["cpu"])
