@@ -168,7 +168,8 @@ def _without_right(bearer: Bearer | None, scope: Scope) -> JSONResponse | None:
             HTTPStatus.UNAUTHORIZED,
             "unauthorized",
             "this service needs its key, and none was sent that opens it: send Authorization: "
-            "Bearer KEY, or X-API-Key: KEY; `ppgssl keys create` makes one",
+            "Bearer KEY, or X-API-Key: KEY (`ppgssl jobs` sends PPGSSL_API_KEY); "
+            "`ppgssl keys create` makes one",
             headers={"WWW-Authenticate": "Bearer"},
         )
     needed = needed_role(scope["method"], scope["path"])

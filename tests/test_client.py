@@ -211,6 +211,25 @@ def test_a_url_that_is_none_is_refused(url: str):
         client.get("job_1")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<!DOCTYPE HTML>\n<html lang='en'>\n<h1>Error</h1>", "in HTML"),
+        (b"no such\nroute", "'no such route'"),
+        (b"", "nothing"),
+    ],
+)
+def test_what_another_server_says_is_told_in_one_line(script: Script, body: bytes, said: str):
+    script.answers.append(Answer(404, body))
+
+    with script.client() as client, pytest.raises(RefusedError) as caught:
+        client.get("job_1")
+
+    assert f"{script.url}/v1/jobs/job_1 answered {said}, not as ppgssl does" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "<" not in str(caught.value)
+
+
 def test_another_servers_answer_is_not_taken_for_a_job(script: Script):
     script.answers.append(Answer(body=b"<html>"))
 

@@ -12,6 +12,8 @@ import httpx
 
 from ppgssl.errors import InputError, ServiceError
 
+LONGEST_QUOTE = 100  # characters of a text that is no problem of ours
+
 
 class ProblemError(ServiceError):
     """The service answered with an error.
@@ -53,9 +55,17 @@ def raise_for_problem(answer: httpx.Response) -> None:
     try:
         members = answer.json()
     except ValueError:
-        members = {"detail": f"{answer.url} answered {answer.text[:200]!r}"}
+        members = {"detail": _what_it_says_instead(answer)}
     kind = RefusedError if answer.is_client_error else ProblemError
     raise kind(answer.status_code, members if isinstance(members, dict) else {})
+
+
+def _what_it_says_instead(answer: httpx.Response) -> str:
+    text = " ".join(answer.text.split())
+    said = "in HTML" if text.startswith("<") else repr(text[:LONGEST_QUOTE]) if text else "nothing"
+    return (
+        f"{answer.url} answered {said}, not as ppgssl does; is another server, or a proxy, there?"
+    )
 
 
 def no_json_error(answer: httpx.Response) -> ServiceError:
