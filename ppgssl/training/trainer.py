@@ -6,9 +6,8 @@ epoch, micro-batch), so a run that was stopped and resumed computes what one tha
 would have. It knows no database, no HTTP and no terminal: it tells a `Reporter`.
 """
 
-import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ppgssl.errors import (
     DatasetError,
     SelfCheckError,
 )
+from ppgssl.host_memory import available_memory
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.checkpoint import (
@@ -51,6 +51,7 @@ from ppgssl.training.devices import (
 from ppgssl.training.held_out import HeldOut
 from ppgssl.training.history import History
 from ppgssl.training.joining import Alone, Joining, Joint
+from ppgssl.training.micro_batches import StepBatches, read_steps
 from ppgssl.training.processes import ALONE, Processes
 from ppgssl.training.progress import (
     Best,
@@ -223,6 +224,9 @@ class TrainingRun:
         )
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
         in_memory = config.data.load_in_memory
+        if in_memory == "auto":  # all processes may be on this host
+            available = available_memory()
+            in_memory = dataset.pays_to_hold(available and available // processes.count)
         self.train_windows = dataset.split("train", in_memory=in_memory)
         val_windows = dataset.split("val", in_memory=in_memory)
         self.has_val = len(val_windows) > 0
@@ -314,9 +318,9 @@ class TrainingRun:
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
+        for group in state["optimizer"]["param_groups"]:
+            group["fused"] = True  # which earlier runs were not
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["fused"] = True  # runs of before it was have it otherwise
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"]["cpu"])
@@ -400,48 +404,38 @@ class TrainingRun:
         """Train the rest of the epoch; False when it was stopped on request."""
         self.objective.train()
         self.recorder.restart_clock()
-        for group in self._groups():
+        for step in read_steps(
+            self.train_windows,
+            self.config,
+            epoch=self.state.epoch,
+            start_batch=self.state.batches_done,
+            processes=self.processes,
+        ):
             if self.processes.any(self.should_stop()):
                 return False
-            self._train_group(group)
+            self._train_step(step)
             if self.recorder.is_due():
                 self._record()
         self._record()
         return True
 
-    def _groups(self) -> Iterator[list[WindowBatch]]:
-        """Micro-batches of the rest of this epoch, `accumulation_steps` at a time."""
-        config = self.config
-        batches = self.train_windows.batches(
-            config.training.batch_size,
-            seed=config.seed,
-            epoch=self.state.epoch,
-            start_batch=self.state.batches_done,
-            buffer_mb=config.data.shuffle_buffer_mb,
-            read_ahead=config.data.num_workers,
-        )
-        while group := list(itertools.islice(batches, config.training.accumulation_steps)):
-            yield group
-
-    def _train_group(self, group: list[WindowBatch]) -> None:
-        num_windows = sum(len(batch) for batch in group)
-        own = self.processes.share(list(enumerate(group, start=self.state.batches_done)))
+    def _train_step(self, step: StepBatches) -> None:
         result = train_step(
             self.objective,
-            [views for index, batch in own for views in self._views(batch, index)],
+            [views for number, batch in step.own for views in self._views(batch, number)],
             self.optimizer,
             self.scaler,
             amp_dtype=self.amp_dtype,
             max_grad_norm=self.config.training.max_grad_norm,
-            num_windows=num_windows,
+            num_windows=step.num_windows,
             joining=self.joining,
         )
-        self.state.finish_step(len(group))
+        self.state.finish_step(step.count)
         self.recorder.add(
             PendingStep(
                 step=self.state.step,
                 epoch=self.state.epoch + 1,
-                windows=num_windows,
+                windows=step.num_windows,
                 learning_rate=self.optimizer.param_groups[0]["lr"],
                 result=result,
             )

@@ -4,6 +4,7 @@ Axes used in this file:
     B  windows of a batch    C  channels (1)    T  samples    N  embeddings    D  their width
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,11 +68,15 @@ def validate(
     objective.eval()
     sums: dict[str, Tensor] = {}
     kept: dict[int, Tensor] = {}
-    start = 0
-    for number, batch in enumerate(windows.batches(batch_size, seed=None, buffer_mb=buffer_mb)):
-        start += len(batch)
-        if not processes.takes(number):
-            continue
+    own = windows.batches(
+        batch_size,
+        seed=None,
+        start_batch=processes.rank,
+        every=processes.count,
+        buffer_mb=buffer_mb,
+    )
+    for number, batch in zip(itertools.count(processes.rank, processes.count), own, strict=False):
+        start = number * batch_size
         inputs, targets = to_device(batch, device)
         with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
             reconstruction = objective.model(inputs)
@@ -81,7 +86,7 @@ def validate(
         measured["squared_deviation"] = targets.square().sum()
         for name, value in measured.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value
-        places = torch.from_numpy(held_out.places(start - len(batch), start))
+        places = torch.from_numpy(held_out.places(start, start + len(batch)))
         kept[number] = reconstruction.embedding[places.to(device)].float()
     fitted: dict[int, Tensor] = {}
     if held_out.probe is not None:
