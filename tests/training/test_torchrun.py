@@ -27,19 +27,12 @@ def test_two_agents_with_a_process_each_train_what_one_process_does(tmp_path: Pa
     config.write_text(yaml.safe_dump(tiny_config().model_dump(mode="json")))
     if sys.platform == "linux":
         monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    meeting = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
-    address = ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}"]
     ours = ["--config", config, "--data", dataset.path, "--out", tmp_path / "two"]
+    command = [*torchrun, *meeting, "--local-addr", "127.0.0.1", "-m", "ppgssl", "train", *ours]
 
-    agents = [
-        subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *meeting, *address]
-            + ["-m", "ppgssl", "train", *ours],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    agents = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [agent.communicate(timeout=120)[1] for agent in agents]
 
     assert [agent.returncode for agent in agents] == [0, 0], "\n".join(errors)
