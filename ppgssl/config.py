@@ -48,8 +48,10 @@ class DataConfig(Section):
     num_workers: int = Field(
         default=1, ge=0, le=64, description="Read-ahead threads; 0 reads in line."
     )
-    load_in_memory: bool = Field(
-        default=False, description="Read the whole dataset before the first step."
+    load_in_memory: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Read the whole dataset before the first step; 'auto' where windows have to be "
+        "decoded and fit into half of the free memory.",
     )
     shuffle_buffer_mb: float = Field(
         default=256.0,

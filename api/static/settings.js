@@ -54,12 +54,13 @@ export class SettingsForm {
 const group = (title, isOpen, fields) => h("details", { open: isOpen }, h("summary", {}, title), h("div", { class: "fields" }, fields));
 
 /** An input for a property of the schema, and how its value is read. */
-function inputOf({ type, enum: choices, minimum, maximum }, help) {
+function inputOf(property, help) {
+  const { type, minimum, maximum } = property;
   const described = { "aria-describedby": help };
-  const options = type === "boolean" ? ["true", "false"] : choices;
-  if (options) {
-    return { input: h("select", described, h("option", { value: "" }), options.map((option) => h("option", { value: option }, option))),
-      read: type === "boolean" ? ({ value }) => value === "true" : ({ value }) => value };
+  const choices = choicesOf(property);
+  if (choices) {
+    return { input: h("select", described, h("option", { value: "" }), choices.map((choice) => h("option", { value: String(choice) }, String(choice)))),
+      read: ({ value }) => choices.find((choice) => String(choice) === value) };
   }
   if (type === "number" || type === "integer") {
     return { input: h("input", { ...described, type: "number", min: minimum, max: maximum, step: type === "integer" ? 1 : "any" }),
@@ -67,6 +68,15 @@ function inputOf({ type, enum: choices, minimum, maximum }, help) {
   }
   if (type === "string") return { input: h("input", described), read: ({ value }) => value.trim() };
   return { input: h("input", described), read: readJson };
+}
+
+/** All values of a property that has few, such as "auto", true and false; undefined for others. */
+function choicesOf(property) {
+  if (property.type === "boolean") return [true, false];
+  if ("const" in property) return [property.const];
+  if (!property.anyOf) return property.enum;
+  const each = property.anyOf.map(choicesOf);
+  return each.every(Boolean) ? each.flat() : undefined;
 }
 
 function readJson({ value, placeholder }, path) {

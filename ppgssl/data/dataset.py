@@ -10,15 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ppgssl.data.batch import WindowSource
+from ppgssl.data.batch import RowSource, WindowSource
 from ppgssl.data.manifest import MANIFEST_NAME, WORK_FOLDER, read_manifest
 from ppgssl.data.older_layout import ID_COLUMN, OlderLayoutWindows, find_metadata, open_older_layout
 from ppgssl.data.parquet_windows import ParquetWindows, open_shards
 from ppgssl.data.plain_windows import PlainWindows, are_plain
-from ppgssl.data.schema import RESERVED_COLUMNS, SPLITS, Split
+from ppgssl.data.schema import RESERVED_COLUMNS, SPLITS, Split, window_bytes
 from ppgssl.data.windows import Windows
 from ppgssl.errors import DatasetError
 from ppgssl.html import facts_table
+
+SHARE_OF_MEMORY = 0.5  # the rest is for the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,19 @@ class Dataset:
     def settings(self) -> dict[str, Any]:
         """The config keys that follow from the windows, for a config that does not say them."""
         return {"data": {"window_seconds": self.window_s, "fs_hz": self.fs_hz}}
+
+    def pays_to_hold(self, available_bytes: int | None) -> bool:
+        """Whether windows should be kept in memory once they are read.
+
+        Those that lie as they are in their files are not: the system keeps what it has read of them
+        in memory that is free, and gives it back. Others are decoded anew in every epoch.
+
+        Args:
+            available_bytes: Memory for this dataset; None where nobody says.
+        """
+        must_decode = not isinstance(self._source_of("train"), RowSource)
+        num_bytes = sum(self.counts.values()) * window_bytes(self.window_samples)
+        return must_decode and num_bytes <= SHARE_OF_MEMORY * (available_bytes or 0)
 
     def _repr_html_(self) -> str:
         facts = {

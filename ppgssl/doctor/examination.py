@@ -6,7 +6,6 @@ from ppgssl.doctor.cuda import check_cuda, look_at_cuda
 from ppgssl.doctor.database import check_database
 from ppgssl.doctor.findings import Finding
 from ppgssl.doctor.host import (
-    available_memory,
     check_artifact_root,
     check_data_root,
     check_memory,
@@ -15,6 +14,7 @@ from ppgssl.doctor.host import (
 )
 from ppgssl.doctor.packages import check_extras, check_versions, declared_requirements
 from ppgssl.errors import ConfigError
+from ppgssl.host_memory import available_memory
 from ppgssl.jobs.settings import Settings, load_settings
 
 

@@ -14,10 +14,6 @@ from ppgssl.data.dataset import dataset_names, open_dataset
 from ppgssl.doctor.findings import Finding
 from ppgssl.errors import DatasetError
 
-MEMINFO = Path("/proc/meminfo")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
-
 ROOMY_MEMORY_BYTES = 2 * 2**30  # PyTorch takes half a gigabyte, training of a small model another
 ROOMY_DISK_BYTES = 5 * 2**30  # for the checkpoints and windows of some days
 ASK_SECONDS = 3.0
@@ -28,20 +24,6 @@ CanWrite = Callable[[Path], bool]
 def can_write(folder: Path) -> bool:
     """Whether this process may make files in a folder."""
     return os.access(folder, os.W_OK | os.X_OK)
-
-
-def available_memory(
-    meminfo: Path = MEMINFO, limit: Path = CGROUP_LIMIT, used: Path = CGROUP_USED
-) -> int | None:
-    """Bytes that this process may still take, within its container; None where nobody says."""
-    if not meminfo.is_file():
-        return None
-    rows = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-    free = int(rows["MemAvailable"].split()[0]) * 1024
-    of_container = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
-    if of_container == "max":
-        return free
-    return min(free, int(of_container) - int(used.read_text(encoding="ascii")))
 
 
 def check_memory(available: int | None) -> Finding:

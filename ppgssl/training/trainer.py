@@ -25,6 +25,7 @@ from ppgssl.errors import (
     DatasetError,
     SelfCheckError,
 )
+from ppgssl.host_memory import available_memory
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.checkpoint import (
@@ -223,6 +224,9 @@ class TrainingRun:
         )
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
         in_memory = config.data.load_in_memory
+        if in_memory == "auto":  # all processes may be on this host
+            available = available_memory()
+            in_memory = dataset.pays_to_hold(available and available // processes.count)
         self.train_windows = dataset.split("train", in_memory=in_memory)
         val_windows = dataset.split("val", in_memory=in_memory)
         self.has_val = len(val_windows) > 0
@@ -242,6 +246,7 @@ class TrainingRun:
             self.objective.parameters(),
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
+            fused=True,
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
@@ -313,6 +318,8 @@ class TrainingRun:
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
+        for group in state["optimizer"]["param_groups"]:
+            group["fused"] = True  # which earlier runs were not
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])

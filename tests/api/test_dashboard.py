@@ -335,20 +335,25 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
     for path, value in [
         ("training.epochs", "7"),
         ("model.spectral_path", "false"),
+        ("data.load_in_memory", "true"),
         ("model.context_dilations", "[1, 2]"),
     ]:
         page.evaluate(FILL.format(path=path, value=value))
     shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
+    choices = page.evaluate(
+        f"[...{FIELD.format(path='data.load_in_memory')}.options].map(({{value}}) => value)"
+    )
     page.evaluate("document.querySelector('form').requestSubmit()")
     page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
 
     [job] = service.store.jobs(limit=1).items
+    assert choices == ["", "auto", "true", "false"]
     small = load_config("small")
     assert shown == str(small.training.batch_size)
     assert job.request is not None
     assert job.request["preset"] == "small"
     assert job.request["config"] == {
-        "data": {"window_seconds": 10, "fs_hz": 125},
+        "data": {"window_seconds": 10, "fs_hz": 125, "load_in_memory": True},
         "training": {"epochs": 7},
         "model": {"spectral_path": False, "context_dilations": [1, 2]},
     }

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_datasets import WINDOW_SAMPLES, make_older_layout
+from made_datasets import WINDOW_SAMPLES, make_dataset, make_older_layout
 
 from ppgssl.data.dataset import open_dataset
+from ppgssl.data.schema import window_bytes
 from ppgssl.errors import DatasetError
 
 
@@ -158,3 +159,20 @@ def test_a_window_with_nan_is_named(tmp_path: Path):
 
     with pytest.raises(DatasetError, match=r"segment_000002\.npy: a window holds NaN"):
         list(open_dataset(folder).split("train").batches(4, seed=None))
+
+
+def test_decoded_windows_are_held_where_half_of_the_memory_takes_them(tmp_path: Path):
+    folder = make_older_layout(tmp_path / "old", num_windows=6, single_array=True)
+    num_bytes = 6 * window_bytes(WINDOW_SAMPLES)
+
+    dataset = open_dataset(folder)
+
+    assert dataset.pays_to_hold(2 * num_bytes)
+    assert not dataset.pays_to_hold(2 * num_bytes - 1)
+    assert not dataset.pays_to_hold(None)
+
+
+def test_windows_that_lie_as_they_are_in_their_files_are_never_held(tmp_path: Path):
+    make_dataset(tmp_path / "new")
+
+    assert not open_dataset(tmp_path / "new").pays_to_hold(10**12)

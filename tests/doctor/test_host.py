@@ -9,12 +9,12 @@ import pytest
 from ppgssl.doctor.findings import Level
 from ppgssl.doctor.host import (
     answers_as_ppgssl,
-    available_memory,
     check_artifact_root,
     check_data_root,
     check_memory,
     check_port,
 )
+from ppgssl.host_memory import available_memory
 
 GB = 10**9
 HOST = "127.0.0.1"

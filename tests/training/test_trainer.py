@@ -103,11 +103,13 @@ def test_losses_do_not_depend_on_how_the_data_is_read(dataset, tmp_path):
         ("lazy", "data.num_workers=0"),
         ("ahead", "data.num_workers=2"),
         ("memory", "data.load_in_memory=true"),
+        ("auto", "data.load_in_memory=auto"),
     ]:
         train(tiny_config(override), dataset, tmp_path / name)
 
     assert history(tmp_path / "ahead/last") == history(tmp_path / "lazy/last")
     assert history(tmp_path / "memory/last") == history(tmp_path / "lazy/last")
+    assert history(tmp_path / "auto/last") == history(tmp_path / "lazy/last")
 
 
 def test_the_same_seed_gives_the_same_losses_and_another_one_others(dataset, tmp_path):

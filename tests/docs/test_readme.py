@@ -1,12 +1,11 @@
 """The README says what the settings are; a setting that it forgets is a defect."""
 
-from pathlib import Path
-
 import pytest
+from pages import PAGES
 
 from ppgssl.jobs.settings import Settings
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = PAGES["README.md"].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
