@@ -11,6 +11,7 @@ from ppgssl.cli.embed import embed_command
 from ppgssl.cli.evaluate import evaluate_command
 from ppgssl.cli.export import export_command
 from ppgssl.cli.inspect import inspect_command
+from ppgssl.cli.map import map_command
 from ppgssl.cli.prepare import prepare_command
 from ppgssl.cli.search import index_command, search_command
 from ppgssl.cli.services import api_command, worker_command
@@ -49,6 +50,7 @@ app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("embed")(embed_command)
 app.command("search")(search_command)
+app.command("map")(map_command)
 app.command("index")(index_command)
 app.command("export")(export_command)
 app.command("doctor")(doctor_command)
