@@ -66,7 +66,10 @@ class Recorder:
         pending, self._pending = self._pending, []
         names = [*pending[0].result.losses, "grad_norm"]
         rows: list[list[float]] = torch.stack(
-            [torch.stack([*p.result.losses.values(), p.result.grad_norm]) for p in pending]
+            [
+                torch.stack([*p.result.losses.values(), p.result.grad_norm, p.result.applied])
+                for p in pending
+            ]
         ).tolist()  # the one wait for the device
         self.tell([_point(p, names, row) for p, row in zip(pending, rows, strict=True)])
         elapsed, self._flushed_at = time.monotonic() - self._flushed_at, time.monotonic()
@@ -78,9 +81,10 @@ class Recorder:
         self._reporter.losses(points)
 
 
-def _point(pending: PendingStep, names: list[str], row: list[float]) -> LossPoint:
+def _point(pending: PendingStep, names: list[str], fetched: list[float]) -> LossPoint:
+    *row, applied = fetched
     values = dict(zip(names, row, strict=True))
-    checked = row if pending.result.applied else row[:-1]  # an overflow that was skipped is fine
+    checked = row if applied else row[:-1]  # an overflow that was skipped is fine
     if not np.isfinite(checked).all():
         raise NonFiniteLossError(
             f"step {pending.step}: the loss or its gradient is not finite ({values}); lower "

@@ -82,7 +82,9 @@ def self_check(
 
 def overfit(objective: PretrainingObjective, views: Views) -> Iterator[float]:
     """Train on one batch for ever; give the explained variance of every tenth step."""
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        objective.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
+    )
     scaler = torch.amp.GradScaler(views.inputs.device.type, enabled=False)
     objective.train()
     while True:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ppgssl.objectives.terms import LossTerms
@@ -23,7 +23,7 @@ class StepResult:
 
     losses: dict[str, Float[Tensor, ""]]
     grad_norm: Float[Tensor, ""]
-    applied: bool
+    applied: Bool[Tensor, ""]
 
 
 def train_step(
@@ -72,8 +72,9 @@ def train_step(
 
     scaler.unscale_(optimizer)  # clip the true gradient, not the scaled one
     grad_norm = nn.utils.clip_grad_norm_(objective.parameters(), max_grad_norm)
-    scale = scaler.get_scale()
+    one = torch.ones_like(grad_norm)
+    scale = scaler.scale(one)  # as a number it would be a wait for the device
     scaler.step(optimizer)
     scaler.update()
     losses = {name: value / shares[name] for name, value in sums.items()}
-    return StepResult(losses, grad_norm, applied=scaler.get_scale() >= scale)
+    return StepResult(losses, grad_norm, applied=scaler.scale(one) >= scale)

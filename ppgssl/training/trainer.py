@@ -246,6 +246,7 @@ class TrainingRun:
             self.objective.parameters(),
             lr=config.training.learning_rate,
             weight_decay=config.training.weight_decay,
+            fused=True,
         )
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
@@ -317,6 +318,8 @@ class TrainingRun:
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
+        for group in state["optimizer"]["param_groups"]:
+            group["fused"] = True  # which earlier runs were not
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])

@@ -92,6 +92,23 @@ def test_an_overflow_skips_the_step_and_halves_the_scale():
     torch.testing.assert_close(objective.state_dict(), before)
 
 
+class Unread(torch.amp.GradScaler):
+    """A scaler whose scale may not be fetched from the device."""
+
+    def get_scale(self) -> float:
+        raise AssertionError("a step waited for the device")
+
+
+@pytest.mark.parametrize("gain", [1.0, 1e30])
+def test_a_step_leaves_on_the_device_whether_it_was_applied(gain: float):
+    objective = MeanSquare(gain=gain)
+
+    result = step(objective, [windows(4)], scaler=Unread("cpu", init_scale=2.0**40))
+
+    assert result.applied.tolist() is (gain == 1.0)
+    assert result.applied.device == objective.linear.weight.device
+
+
 def test_a_scaled_step_moves_the_weights_like_an_unscaled_one():
     torch.manual_seed(0)
     plain = MeanSquare()
