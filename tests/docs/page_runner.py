@@ -34,6 +34,7 @@ NOT_RUN = {
     "docker ": "tests/docker runs the stack",
     "python scripts/draw_": "draws the pictures of this page into the repository",
     "python scripts/scaling.py": "tests/docs/test_scaling_page.py does",
+    "kubectl ": "tests/test_kubernetes.py checks the manifests",
     "sudo ": "changes the machine; tests/docs/test_deploy_page.py checks the files",
     "curl -X POST localhost:8000/v1/webhooks": "tests/api/test_webhooks.py does",
     "pg_": "tests/jobs runs on PostgreSQL where it is installed",
