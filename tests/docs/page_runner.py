@@ -32,7 +32,7 @@ NOT_RUN = {
     "make ": "installs, or runs this suite",
     "git clone": "the repository is here",
     "pip install": "everything is installed",
-    "docker ": "tests/docker/test_pages.py does",
+    "docker ": "tests/docker/test_docker_pages.py does",
     "python scripts/draw_": "draws the pictures of this page into the repository",
     "python scripts/scaling.py": "tests/docs/test_scaling_page.py does",
     "kubectl ": "tests/test_kubernetes.py checks the manifests",
