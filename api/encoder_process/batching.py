@@ -11,27 +11,18 @@ windows does not hold up one of few. A request whose client left is dropped befo
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from api.metrics import Metrics
-from api.problems import RETRY_AFTER_S, ProblemError
+from api.encoder_process.messages import BatchDone, Floats
 from ppgssl.inference.granularity import Granularity
-from ppgssl.threads import come_after_others
 
 if TYPE_CHECKING:
     from ppgssl.inference.encoder import PpgEncoder
-
-NEWEST_SHARE = 0.3  # of the last batch in the running speed
-AFTER_THE_EVENT_LOOP = 5  # nice value; refusing what is too much is worth more than computing
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +74,12 @@ Result = dict[int, WindowRows]
 class _Request:
     """Windows that wait, results so far, and who is told when all are there."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, number: int, groups: Iterable[Group]) -> None:
+        self.number = number
         self.future: Future[Result] = Future()
         self._waiting = {group.kind: group for group in groups}
         self._missing = sum(len(group.places) for group in self._waiting.values())
         self._result: Result = {}
-
-    @property
-    def waiting_cost(self) -> int:
-        """Of the windows that no batch has yet."""
-        return sum(group.cost for group in self._waiting.values())
 
     @property
     def next_kind(self) -> WindowKind:
@@ -128,51 +115,40 @@ class _Request:
 
 
 class Batcher:
-    """Computes what is submitted, on a thread of its own, until closed."""
+    """Computes what is submitted, on a thread of its own, until closed.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    Args:
+        tell: Called with every batch that was computed, before its requests have their results.
+    """
+
+    def __init__(self, tell: Callable[[BatchDone], None]) -> None:
+        self._tell = tell
         self._changed = threading.Condition()
         self._requests: deque[_Request] = deque()
-        self._waiting_cost = 0  # of windows in no batch yet, those of clients that left included
-        self._computing_cost = 0
-        self._cost_per_s: float | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="encoder")
         self._thread.start()
 
-    def submit(self, groups: Sequence[Group]) -> "Future[Result]":
+    def submit(self, number: int, groups: Sequence[Group]) -> "Future[Result]":
         """Queue one request's windows; cancel the future to drop those that wait still."""
-        request = _Request(groups)
+        request = _Request(number, groups)
         if not groups:
             request.add([], [])
         with self._changed:
-            if self._closed:
-                request.fail(_stopping())
             self._requests.append(request)
-            self._waiting_cost += request.waiting_cost
             self._changed.notify()
         return request.future
 
-    def wait_s(self) -> float:
-        """How long what waits will take, as fast as it went lately; 0 before the first batch."""
-        if self._cost_per_s is None:
-            return 0.0
-        return (self._waiting_cost + self._computing_cost) / self._cost_per_s
-
     def close(self) -> None:
-        """Wait for the batch that is being computed; whoever waits is told to come back."""
+        """Wait for the batch that is being computed; whoever waits has no answer."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
-        for request in self._requests:
-            request.fail(_stopping())
 
     # ------------------------------------------------------------------- on the encoder's thread
 
     def _run(self) -> None:
-        come_after_others(AFTER_THE_EVENT_LOOP)  # with the lanes, which this thread starts
         self._turn_began = time.perf_counter()
         while batch := self._next_batch():
             self._compute(batch)
@@ -181,16 +157,12 @@ class Batcher:
         """What is computed next; nothing once closed."""
         with self._changed:
             while not self._closed:
-                self._drop_unwanted()
+                self._requests = deque(request for request in self._requests if request.waits)
                 if self._requests:
                     return self._gather()
                 self._changed.wait()
                 self._turn_began = time.perf_counter()
         return []
-
-    def _drop_unwanted(self) -> None:
-        self._requests = deque(request for request in self._requests if request.waits)
-        self._waiting_cost = sum(request.waiting_cost for request in self._requests)
 
     def _gather(self) -> list[tuple[_Request, Group]]:
         kind = self._requests[0].next_kind
@@ -204,8 +176,6 @@ class Batcher:
             if not room:
                 break
         self._requests.rotate(-1)
-        self._computing_cost = sum(group.cost for _, group in batch)
-        self._waiting_cost -= self._computing_cost
         return batch
 
     def _compute(self, batch: Sequence[tuple[_Request, Group]]) -> None:
@@ -216,21 +186,20 @@ class Batcher:
             for request, _ in batch:
                 request.fail(error)
         else:
-            self._note_speed(began, time.perf_counter())
-            self._metrics.batch_windows.observe(len(rows))
+            self._tell(self._done(batch, began))
             for request, group in batch:
                 request.add(group.places, rows[: len(group.places)])
                 del rows[: len(group.places)]
-        self._computing_cost = 0
 
-    def _note_speed(self, began: float, ended: float) -> None:
-        """Of a whole turn: what lies between two batches keeps those waiting, too, who wait."""
-        self._metrics.embedding_seconds.observe(ended - began)
-        newest = self._computing_cost / (ended - self._turn_began)
-        self._turn_began = ended
-        if self._cost_per_s is None:
-            self._cost_per_s = newest
-        self._cost_per_s += NEWEST_SHARE * (newest - self._cost_per_s)
+    def _done(self, batch: Sequence[tuple[_Request, Group]], began: float) -> BatchDone:
+        ended = time.perf_counter()
+        turn_s, self._turn_began = ended - self._turn_began, ended
+        return BatchDone(
+            sum(len(group.places) for _, group in batch),
+            ended - began,
+            turn_s,
+            [(request.number, group.cost) for request, group in batch],
+        )
 
 
 def embed_together(groups: Sequence[Group]) -> list[WindowRows]:
@@ -239,12 +208,3 @@ def embed_together(groups: Sequence[Group]) -> list[WindowRows]:
     windows = groups[0].windows if len(groups) == 1 else np.concatenate([g.windows for g in groups])
     rows = kind.encoder.embed_sound(windows, kind.fs_hz, kind.granularity)
     return [WindowRows(*row) for row in zip(rows.embedding, rows.quality, strict=True)]
-
-
-def _stopping() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "stopping",
-        "the service is being stopped; try again",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
