@@ -1,4 +1,4 @@
-"""How compute threads share the cores with others. It never imports PyTorch.
+"""How threads share cores, and Python, with others. It never imports PyTorch.
 
 By default OpenMP's threads spin while they wait for the next parallel region, and on a machine that
 has other work they spin away the time that the others need: a training epoch beside other processes
@@ -6,6 +6,7 @@ took 126 to 156 s that way and 21 to 29 s with sleeping threads. A host that doe
 small models is faster with OMP_WAIT_POLICY=ACTIVE (docs/log.md).
 """
 
+import gc
 import os
 import sys
 from collections.abc import MutableMapping
@@ -29,3 +30,13 @@ def take_short_turns() -> None:
     for it than they compute.
     """
     sys.setswitchinterval(TURN_SECONDS)
+
+
+def keep_for_good() -> None:
+    """Collect garbage, and never again look for it in what is there by now.
+
+    All threads stand still meanwhile: with a service's modules and routes for a tenth of a second,
+    again and again.
+    """
+    gc.collect()
+    gc.freeze()

@@ -29,7 +29,7 @@ from ppgssl.errors import PpgsslError
 from ppgssl.inference.encoder import PpgEncoder
 from ppgssl.inference.granularity import Granularity
 from ppgssl.jobs.structured_logging import configure_logging
-from ppgssl.threads import take_short_turns
+from ppgssl.threads import keep_for_good, take_short_turns
 
 log = logging.getLogger("api.encoder_process")
 
@@ -50,7 +50,7 @@ class EncoderServer:
         self._sending = threading.Lock()
         self._encoders = encoders
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="loading")
-        self._batcher = Batcher(self._send)
+        self._batcher = Batcher(encoders.num_lanes, self._send)
         self._asked: dict[int, Future[Result]] = {}
 
     def run(self) -> None:
@@ -139,6 +139,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the API
     os.nice(AFTER_THE_API)
     take_short_turns()
+    keep_for_good()
     configure_logging(given.log_level)
     with socket.socket(fileno=given.fd) as channel:
         EncoderServer(channel, LoadedEncoders(given.device, given.cache_bytes)).run()

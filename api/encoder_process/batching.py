@@ -1,9 +1,10 @@
-"""Windows of many requests, gathered into batches by what they cost, computed on one thread.
+"""Windows of many requests, gathered into batches by what they cost, a batch on every lane.
 
-One thread, because PyTorch already uses all cores for one forward pass. It never waits for a batch
-to fill: whatever came while the last batch was computed makes the next one, so a lone request is
-computed at once and a flood in full batches. Requests take turns, a batch each: a request of many
-windows does not hold up one of few. A request whose client left is dropped before its turn.
+A lane is a thread that computes on a core of its own, so that none waits for another; a GPU has one
+lane. A lane takes its share of whatever came meanwhile, so a lone request is computed at once and a
+flood in full batches; only while others compute much does it wait a moment for more than a few
+short windows. A lone long window gets all cores. Requests take turns, a batch each: a request of
+many windows does not hold up one of few. A request whose client left is dropped before its turn.
 
     submit ─► queue ─ first in turn, joined by windows of the same kind ─► batch ─► rows ─► future
 """
@@ -12,24 +13,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from api.encoder_process.messages import BatchDone, Floats
+from ppgssl.inference.encoder import ONE_CORE_SAMPLES, PpgEncoder
 from ppgssl.inference.granularity import Granularity
+from ppgssl.inference.lanes import start_lanes
 
-if TYPE_CHECKING:
-    from ppgssl.inference.encoder import PpgEncoder
+ENOUGH = ONE_CORE_SAMPLES  # of a batch: what a pass costs whatever is in it matters little then
+PATIENCE_S = 4e-3  # a batch that is not enough waits so long for more
 
 
 @dataclass(frozen=True, slots=True)
 class WindowKind:
     """What windows have to share to be computed together; `num_samples` at their own rate."""
 
-    encoder: "PpgEncoder"
+    encoder: PpgEncoder
     num_samples: int
     fs_hz: float | None
     granularity: Granularity
@@ -76,6 +78,7 @@ class _Request:
 
     def __init__(self, number: int, groups: Iterable[Group]) -> None:
         self.number = number
+        self.came = time.perf_counter()
         self.future: Future[Result] = Future()
         self._waiting = {group.kind: group for group in groups}
         self._missing = sum(len(group.places) for group in self._waiting.values())
@@ -90,6 +93,10 @@ class _Request:
     def waits(self) -> bool:
         """There are windows that no batch has yet, and somebody wants them."""
         return bool(self._waiting) and not self.future.done()
+
+    def num_waiting(self, kind: WindowKind) -> int:
+        """Its windows of a kind that no batch has yet."""
+        return len(self._waiting[kind].places) if kind in self._waiting else 0
 
     def take(self, kind: WindowKind, size: int) -> Group | None:
         """At most so many of its windows of a kind; None where it has none."""
@@ -115,19 +122,24 @@ class _Request:
 
 
 class Batcher:
-    """Computes what is submitted, on a thread of its own, until closed.
+    """Computes what is submitted, on lanes of its own, until closed.
 
     Args:
+        num_lanes: How many batches are computed side by side.
         tell: Called with every batch that was computed, before its requests have their results.
     """
 
-    def __init__(self, tell: Callable[[BatchDone], None]) -> None:
+    def __init__(self, num_lanes: int, tell: Callable[[BatchDone], None]) -> None:
         self._tell = tell
         self._changed = threading.Condition()
         self._requests: deque[_Request] = deque()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="encoder")
-        self._thread.start()
+        self._num_lanes = self._num_idle = num_lanes
+        self._computing_cost = 0
+        self._all_cores = ThreadPoolExecutor(1, thread_name_prefix="all-cores")
+        self._lanes = start_lanes(num_lanes)
+        for _ in range(num_lanes):
+            self._lanes.submit(self._run)
 
     def submit(self, number: int, groups: Sequence[Group]) -> "Future[Result]":
         """Queue one request's windows; cancel the future to drop those that wait still."""
@@ -140,66 +152,90 @@ class Batcher:
         return request.future
 
     def close(self) -> None:
-        """Wait for the batch that is being computed; whoever waits has no answer."""
+        """Wait for the batches that are being computed; whoever waits has no answer."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        self._lanes.shutdown()
+        self._all_cores.shutdown()
 
-    # ------------------------------------------------------------------- on the encoder's thread
+    # ------------------------------------------------------------------------------- on the lanes
 
     def _run(self) -> None:
-        self._turn_began = time.perf_counter()
         while batch := self._next_batch():
             self._compute(batch)
+            with self._changed:
+                self._num_idle += 1
+                self._computing_cost -= batch.cost
 
-    def _next_batch(self) -> list[tuple[_Request, Group]]:
-        """What is computed next; nothing once closed."""
+    def _next_batch(self) -> "_Batch | None":
+        """What this lane computes next; nothing once closed."""
         with self._changed:
             while not self._closed:
                 self._requests = deque(request for request in self._requests if request.waits)
-                if self._requests:
-                    return self._gather()
-                self._changed.wait()
-                self._turn_began = time.perf_counter()
-        return []
+                if not self._requests:
+                    self._changed.wait()
+                    continue
+                kind = self._requests[0].next_kind
+                num_waiting = sum(request.num_waiting(kind) for request in self._requests)
+                patience_s = PATIENCE_S - (time.perf_counter() - self._requests[0].came)
+                is_enough = num_waiting * kind.cost >= min(ENOUGH, self._computing_cost)
+                if is_enough or patience_s <= 0:
+                    return self._gather(kind, num_waiting)
+                self._changed.wait(patience_s)
+        return None
 
-    def _gather(self) -> list[tuple[_Request, Group]]:
-        kind = self._requests[0].next_kind
-        room = kind.encoder.windows_at_once(kind.num_samples, kind.fs_hz)
-        batch: list[tuple[_Request, Group]] = []
+    def _gather(self, kind: WindowKind, num_waiting: int) -> "_Batch":
+        share = -(-num_waiting // self._num_idle)
+        room = min(share, kind.encoder.windows_per_lane(kind.num_samples, kind.fs_hz))
+        parts: list[tuple[_Request, Group]] = []
         for request in self._requests:
             group = request.take(kind, room)
             if group is not None:
-                batch.append((request, group))
+                parts.append((request, group))
                 room -= len(group.places)
             if not room:
                 break
         self._requests.rotate(-1)
+        is_alone = num_waiting == 1 and self._num_idle == self._num_lanes
+        is_long = kind.cost > ONE_CORE_SAMPLES
+        batch = _Batch(parts, on_all_cores=is_alone and is_long)
+        self._num_idle -= 1
+        self._computing_cost += batch.cost
+        self._changed.notify()  # there may be more for another lane
         return batch
 
-    def _compute(self, batch: Sequence[tuple[_Request, Group]]) -> None:
+    def _compute(self, batch: "_Batch") -> None:
         began = time.perf_counter()
+        groups = [group for _, group in batch.parts]
         try:
-            rows = embed_together([group for _, group in batch])
+            if batch.on_all_cores:
+                rows = self._all_cores.submit(embed_together, groups).result()
+            else:
+                rows = embed_together(groups)
         except Exception as error:  # whatever it is, somebody waits for an answer
-            for request, _ in batch:
+            for request, _ in batch.parts:
                 request.fail(error)
-        else:
-            self._tell(self._done(batch, began))
-            for request, group in batch:
-                request.add(group.places, rows[: len(group.places)])
-                del rows[: len(group.places)]
+            return
+        seconds = time.perf_counter() - began
+        costs = [(request.number, group.cost) for request, group in batch.parts]
+        self._tell(BatchDone(len(rows), seconds, costs))
+        for request, group in batch.parts:
+            request.add(group.places, rows[: len(group.places)])
+            del rows[: len(group.places)]
 
-    def _done(self, batch: Sequence[tuple[_Request, Group]], began: float) -> BatchDone:
-        ended = time.perf_counter()
-        turn_s, self._turn_began = ended - self._turn_began, ended
-        return BatchDone(
-            sum(len(group.places) for _, group in batch),
-            ended - began,
-            turn_s,
-            [(request.number, group.cost) for request, group in batch],
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows of one kind, and whether all cores compute it: nothing else is there."""
+
+    parts: Sequence[tuple[_Request, Group]]
+    on_all_cores: bool
+
+    @property
+    def cost(self) -> int:
+        """Of all its windows."""
+        return sum(group.cost for _, group in self.parts)
 
 
 def embed_together(groups: Sequence[Group]) -> list[WindowRows]:

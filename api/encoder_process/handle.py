@@ -170,9 +170,7 @@ class EncoderProcess:
         if isinstance(message, BatchDone):
             self._metrics.embedding_seconds.observe(message.seconds)
             self._metrics.batch_windows.observe(message.num_windows)
-            self._backlog.note_speed(sum(cost for _, cost in message.parts), message.turn_s)
-            for number, cost in message.parts:
-                self._backlog.lessen(number, cost)
+            self._backlog.lessen(message.parts)
         elif isinstance(message, Embedded | Failed):
             answer = life.waiting.get(message.number)
             if answer is None or answer.done():

@@ -3,8 +3,8 @@
 import threading
 from collections import OrderedDict
 
-from ppgssl.errors import CheckpointError
-from ppgssl.inference.encoder import PpgEncoder, load_encoder
+from ppgssl.errors import CheckpointError, DeviceError
+from ppgssl.inference.encoder import PpgEncoder, load_encoder, num_lanes
 from ppgssl.training.devices import resolve_device
 
 
@@ -21,6 +21,15 @@ class LoadedEncoders:
         self._cache_bytes = cache_bytes
         self._kept: OrderedDict[str, PpgEncoder] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def num_lanes(self) -> int:
+        """How many passes their device computes well side by side."""
+        try:
+            device = resolve_device(self._device)
+        except DeviceError:  # whoever asks for an encoder is told
+            return 1
+        return num_lanes(device)
 
     def at_hand(self, sha256: str) -> PpgEncoder | None:
         """The encoder of these weights, where it is in memory."""

@@ -76,13 +76,11 @@ class BatchDone(NamedTuple):
     Attributes:
         num_windows: Of all its requests.
         seconds: That it took.
-        turn_s: The same, with what lay between it and the one before.
         parts: Number and computed cost of each request.
     """
 
     num_windows: int
     seconds: float
-    turn_s: float
     parts: Sequence[tuple[int, int]]
     arrays: Sequence[Floats] = ()
 

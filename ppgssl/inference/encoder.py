@@ -144,7 +144,11 @@ class PpgEncoder(DescribedEncoder):
 
     def windows_at_once(self, num_samples: int, fs_hz: float | None = None) -> int:
         """How many windows of so many samples are best given together."""
-        return self._num_lanes * self._most_per_pass(self.cost(num_samples, fs_hz))
+        return num_lanes(self.device) * self.windows_per_lane(num_samples, fs_hz)
+
+    def windows_per_lane(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """How many of them one lane best computes at once."""
+        return self._most_per_pass(self.cost(num_samples, fs_hz))
 
     def _check(self, windows: Signals, fs_hz: float | None) -> None:
         if windows.ndim != 2:
@@ -156,23 +160,19 @@ class PpgEncoder(DescribedEncoder):
             if fault is not None:
                 raise WindowError(f"window {index}: {fault}")
 
-    @property
-    def _num_lanes(self) -> int:
-        return torch.get_num_threads() if self.device.type == "cpu" else 1
-
     def _most_per_pass(self, num_samples: int) -> int:
         return max(1, PASS_SAMPLES[self.device.type] // max(1, num_samples))
 
     def _passes(self, samples: Signals, granularity: Granularity) -> list[Rows]:
         """Rows pass by pass: side by side where there are several, on all cores if not."""
-        num_lanes = self._num_lanes
-        evenly = divide_up(len(samples), num_lanes)
+        at_once = num_lanes(self.device)
+        evenly = divide_up(len(samples), at_once)
         size = max(1, min(evenly, self._most_per_pass(samples.shape[-1])))
         passes = [samples[start : start + size] for start in range(0, len(samples), size)]
         embed = partial(self._pass, granularity=granularity)
         is_alone = len(passes) == 1 and samples.size > ONE_CORE_SAMPLES
-        if num_lanes == 1 or is_alone:
-            return [embed(one, stretches=num_lanes) for one in passes]
+        if at_once == 1 or is_alone:
+            return [embed(one, stretches=at_once) for one in passes]
         return list(lanes().map(embed, passes))
 
     def _pass(self, samples: Signals, granularity: Granularity, stretches: int = 1) -> Rows:
@@ -214,6 +214,11 @@ class PpgEncoder(DescribedEncoder):
         num_rows = len(self.row_starts_s(samples.shape[-1], None, granularity))
         shape = (0, num_rows, self.info.embedding_dim)
         return Rows(np.empty(shape, np.float32), np.empty(shape[:2], np.float32))
+
+
+def num_lanes(device: torch.device) -> int:
+    """How many passes a device computes well side by side, asked for by the calling thread."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
