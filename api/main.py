@@ -13,7 +13,7 @@ from ppgssl.jobs.database import check_database, migrate, open_database
 from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.structured_logging import configure_logging
-from ppgssl.threads import keep_for_good, let_idle_threads_sleep, take_short_turns
+from ppgssl.threads import keep_for_good, take_short_turns
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
 IDLE_SECONDS = 75  # longer than proxies keep connections: who asks first and who hangs up is a race
@@ -99,7 +99,6 @@ def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Run the API with the settings of the environment; exit 2 where they are wrong."""
-    let_idle_threads_sleep()
     take_short_turns()
     try:
         settings = load_settings()

@@ -1,10 +1,10 @@
 """Windows of many requests, gathered into batches by what they cost, a batch on every lane.
 
 A lane is a thread that computes on a core of its own, so that none waits for another; a GPU has one
-lane. A lane takes its share of whatever came meanwhile, so a lone request is computed at once and a
-flood in full batches; only while others compute much does it wait a moment for more than a few
-short windows. A lone long window gets all cores. Requests take turns, a batch each: a request of
-many windows does not hold up one of few. A request whose client left is dropped before its turn.
+lane. None waits for a batch to fill: it takes its share of whatever came meanwhile, so a lone
+request is computed at once and a flood in full batches. A lone long window gets all cores. Requests
+take turns, a batch each: a request of many windows does not hold up one of few. A request whose
+client left is dropped before its turn.
 
     submit ─► queue ─ first in turn, joined by windows of the same kind ─► batch ─► rows ─► future
 """
@@ -22,9 +22,6 @@ from api.encoder_process.messages import BatchDone, Floats
 from ppgssl.inference.encoder import ONE_CORE_SAMPLES, PpgEncoder
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import start_lanes
-
-ENOUGH = ONE_CORE_SAMPLES  # of a batch: what a pass costs whatever is in it matters little then
-PATIENCE_S = 4e-3  # a batch that is not enough waits so long for more
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,6 @@ class _Request:
 
     def __init__(self, number: int, groups: Iterable[Group]) -> None:
         self.number = number
-        self.came = time.perf_counter()
         self.future: Future[Result] = Future()
         self._waiting = {group.kind: group for group in groups}
         self._missing = sum(len(group.places) for group in self._waiting.values())
@@ -135,7 +131,6 @@ class Batcher:
         self._requests: deque[_Request] = deque()
         self._closed = False
         self._num_lanes = self._num_idle = num_lanes
-        self._computing_cost = 0
         self._all_cores = ThreadPoolExecutor(1, thread_name_prefix="all-cores")
         self._lanes = start_lanes(num_lanes)
         for _ in range(num_lanes):
@@ -166,26 +161,20 @@ class Batcher:
             self._compute(batch)
             with self._changed:
                 self._num_idle += 1
-                self._computing_cost -= batch.cost
 
     def _next_batch(self) -> "_Batch | None":
         """What this lane computes next; nothing once closed."""
         with self._changed:
             while not self._closed:
                 self._requests = deque(request for request in self._requests if request.waits)
-                if not self._requests:
-                    self._changed.wait()
-                    continue
-                kind = self._requests[0].next_kind
-                num_waiting = sum(request.num_waiting(kind) for request in self._requests)
-                patience_s = PATIENCE_S - (time.perf_counter() - self._requests[0].came)
-                is_enough = num_waiting * kind.cost >= min(ENOUGH, self._computing_cost)
-                if is_enough or patience_s <= 0:
-                    return self._gather(kind, num_waiting)
-                self._changed.wait(patience_s)
+                if self._requests:
+                    return self._gather()
+                self._changed.wait()
         return None
 
-    def _gather(self, kind: WindowKind, num_waiting: int) -> "_Batch":
+    def _gather(self) -> "_Batch":
+        kind = self._requests[0].next_kind
+        num_waiting = sum(request.num_waiting(kind) for request in self._requests)
         share = -(-num_waiting // self._num_idle)
         room = min(share, kind.encoder.windows_per_lane(kind.num_samples, kind.fs_hz))
         parts: list[tuple[_Request, Group]] = []
@@ -199,11 +188,9 @@ class Batcher:
         self._requests.rotate(-1)
         is_alone = num_waiting == 1 and self._num_idle == self._num_lanes
         is_long = kind.cost > ONE_CORE_SAMPLES
-        batch = _Batch(parts, on_all_cores=is_alone and is_long)
         self._num_idle -= 1
-        self._computing_cost += batch.cost
         self._changed.notify()  # there may be more for another lane
-        return batch
+        return _Batch(parts, on_all_cores=is_alone and is_long)
 
     def _compute(self, batch: "_Batch") -> None:
         began = time.perf_counter()
@@ -231,11 +218,6 @@ class _Batch:
 
     parts: Sequence[tuple[_Request, Group]]
     on_all_cores: bool
-
-    @property
-    def cost(self) -> int:
-        """Of all its windows."""
-        return sum(group.cost for _, group in self.parts)
 
 
 def embed_together(groups: Sequence[Group]) -> list[WindowRows]:

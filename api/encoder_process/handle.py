@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from api.problems import RETRY_AFTER_S, ProblemError
 from ppgssl.errors import CheckpointError, DeviceError, PpgsslError
 from ppgssl.inference.granularity import Granularity
 from ppgssl.jobs.settings import Settings
+from ppgssl.threads import let_idle_threads_sleep
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +144,11 @@ class EncoderProcess:
                 "--log-level": self._settings.log_level,
             }
             given = [str(word) for option in options.items() for word in option]
-            process = subprocess.Popen([*PROGRAM, *given], pass_fds=[theirs.fileno()])
+            environment = dict(os.environ)
+            let_idle_threads_sleep(environment)
+            process = subprocess.Popen(
+                [*PROGRAM, *given], pass_fds=[theirs.fileno()], env=environment
+            )
         return _Life(process, *await asyncio.open_unix_connection(sock=ours))
 
     async def _listen(self, life: _Life) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 
 from api.encoder_process.batching import Batcher, Group, WindowKind
 from api.encoder_process.messages import BatchDone
-from ppgssl.inference.encoder import Rows
+from ppgssl.inference.encoder import ONE_CORE_SAMPLES, Rows
 from ppgssl.inference.granularity import Granularity
 
 
@@ -23,12 +24,13 @@ class GatedEncoder:
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     batches: list[list[float]] = field(default_factory=list)
     seen: list[np.ndarray] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
     error: Exception | None = None
 
     def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
         return num_samples
 
-    def windows_at_once(self, num_samples: int, fs_hz: float | None = None) -> int:
+    def windows_per_lane(self, num_samples: int, fs_hz: float | None = None) -> int:
         return max(1, 100 // num_samples)
 
     def embed_sound(self, windows: np.ndarray, fs_hz: float | None, granularity: str) -> Rows:
@@ -37,6 +39,7 @@ class GatedEncoder:
         if self.error is not None:
             raise self.error
         self.seen.append(windows)
+        self.threads.append(torch.get_num_threads())
         self.batches.append(windows[:, 0].tolist())
         return Rows(windows[:, None, :1], np.ones((len(windows), 1), np.float32))
 
@@ -54,7 +57,7 @@ def told() -> list[BatchDone]:
 
 @pytest.fixture
 def batcher(encoder: GatedEncoder, told: list[BatchDone]) -> Iterator[Batcher]:
-    made = Batcher(told.append)
+    made = Batcher(1, told.append)
     yield made
     encoder.gate.release(1000)
     made.close()
@@ -168,11 +171,60 @@ def test_it_is_told_what_of_each_request_a_batch_has_computed(batcher, encoder, 
 
     assert [batch.num_windows for batch in told] == [1, 5, 1]
     assert [batch.parts for batch in told] == [[(7, 20)], [(1, 60), (2, 40)], [(2, 20)]]
-    assert all(0 < batch.seconds <= batch.turn_s for batch in told)
+    assert all(batch.seconds > 0 for batch in told)
+
+
+def test_lanes_share_what_waits_and_none_waits_for_another(encoder):
+    batcher = Batcher(2, lambda _: None)
+    busy(batcher, encoder)
+    busy(batcher, encoder)
+    futures = [batcher.submit(7, [group(encoder, [name])]) for name in range(1, 4)]
+
+    encoder.gate.release()  # one lane goes on, the other computes still
+    assert encoder.begun.acquire(timeout=10)
+    encoder.gate.release(2)
+    for future in futures:
+        future.result(timeout=10)
+
+    assert [0] in encoder.batches
+    assert [1, 2, 3] in encoder.batches
+    batcher.close()
+
+
+def test_idle_lanes_get_equal_shares_of_one_request(encoder):
+    batcher = Batcher(2, lambda _: None)
+    future = batcher.submit(7, [group(encoder, [1, 2, 3, 4])])
+    for _ in range(2):
+        assert encoder.begun.acquire(timeout=10)
+
+    encoder.gate.release(2)
+    result = future.result(timeout=10)
+    batcher.close()
+
+    assert sorted(encoder.batches) == [[1, 2], [3, 4]]
+    assert result.keys() == {0, 1, 2, 3}
+
+
+def test_a_lone_long_window_is_computed_by_all_cores_and_two_by_a_lane_each(encoder):
+    num_cores = torch.get_num_threads()
+    long = ONE_CORE_SAMPLES + 1
+    batcher = Batcher(2, lambda _: None)
+
+    alone = batcher.submit(7, [group(encoder, [1], long)])
+    encoder.gate.release()
+    alone.result(timeout=10)
+    both = batcher.submit(7, [group(encoder, [2, 3], long)])
+    for _ in range(3):
+        assert encoder.begun.acquire(timeout=10)
+    encoder.gate.release(2)
+    both.result(timeout=10)
+    batcher.close()
+
+    assert encoder.threads == [num_cores, 1, 1]
 
 
 def test_whoever_waits_when_it_is_closed_has_no_answer(encoder):
-    batcher = Batcher(lambda _: None)
+    batcher = Batcher(1, lambda _: None)
     busy(batcher, encoder)
     waits = batcher.submit(7, [group(encoder, [1])])
     closing = threading.Thread(target=batcher.close)

@@ -29,7 +29,7 @@ MESSAGES = [
     Forget(3),
     Embedded(1, [WINDOWS[:, None, :512], WINDOWS[:, :1], np.empty((0, 1, 512), np.float32)]),
     Failed(1, "checkpoint_invalid", "damaged"),
-    BatchDone(3, 0.1, 0.2, [[1, 3750], [2, 1250]]),
+    BatchDone(3, 0.1, [[1, 3750], [2, 1250]]),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The encoder process with a gate: before it computes it notes the call, and waits to be let.
+"""The encoder process with one lane and a gate: it notes every call, and waits to be let compute.
 
 Started with a folder in front of the usual arguments: `pid` and `calls` are written there, and
 computing goes on once `open` exists.
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from api.encoder_process.__main__ import main
+from api.encoder_process.loaded_encoders import LoadedEncoders
 from ppgssl.inference.encoder import PpgEncoder
 
 folder = Path(sys.argv.pop(1))
@@ -25,5 +26,6 @@ def gated(encoder: PpgEncoder, windows, *rest):
 
 
 PpgEncoder.embed_sound = gated
+LoadedEncoders.num_lanes = 1
 (folder / "pid").write_text(str(os.getpid()))
 main()
