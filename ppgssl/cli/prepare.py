@@ -1,6 +1,5 @@
 """`ppgssl prepare`: recordings to a dataset folder."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ppgssl.cli.engine import Engine, EngineOption, RayAddressOption, pool_of
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json, print_table
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ def prepare_command(
         float | None, typer.Option("--input-fs", help="Rate of files that do not name theirs, Hz.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; as many as there are CPUs by default.")
+        int | None, typer.Option(min=1, help="At work at once; one per CPU by default.")
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by subject.")] = 0,
     config: Annotated[
         str | None,
@@ -75,8 +77,9 @@ def prepare_command(
                 found.refs,
                 out,
                 settings,
-                workers=workers or os.cpu_count() or 1,
+                workers=workers,
                 progress=bar.show,
+                open_pool=pool_of(engine, ray_address),
             )
     skipped = [(str(path), reason) for path, reason in found.skipped]
     if as_json:

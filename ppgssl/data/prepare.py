@@ -10,7 +10,6 @@ settings, and ends with the same files.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,14 @@ from ppgssl.data.parts import (
     make_plan,
     plan_sha256,
 )
-from ppgssl.data.pool import open_pool, work_off
 from ppgssl.data.recordings import RecordingRef
 from ppgssl.data.schema import SPLITS, Split
 from ppgssl.data.shards import Part, label_types, plan_shards, write_shard
 from ppgssl.data.split import split_subjects
 from ppgssl.data.writer import make_layout, write_manifest
 from ppgssl.errors import DatasetError
+from ppgssl.pools.local import open_local_pool
+from ppgssl.pools.pool import OpenPool, Pool, Workplace
 
 __all__ = ["DatasetSummary", "PrepareProgress", "PrepareSettings", "prepare"]
 
@@ -95,8 +95,9 @@ def prepare(
     out: Path,
     settings: PrepareSettings,
     *,
-    workers: int,
+    workers: int | None,
     progress: Callable[[PrepareProgress], None],
+    open_pool: OpenPool = open_local_pool,
 ) -> DatasetSummary:
     """Make a dataset folder from recordings.
 
@@ -107,8 +108,10 @@ def prepare(
         refs: The recordings; their order decides the windows' numbers.
         out: The dataset folder. A finished dataset of the same plan is left as it is.
         settings: How recordings become windows.
-        workers: Recordings, then files of the dataset, that are worked on at the same time.
+        workers: Recordings, then files of the dataset, that are worked on at the same time; None
+            for as many as there are CPUs.
         progress: Called in this process after every recording.
+        open_pool: Where the workers are.
 
     Raises:
         DatasetError: `out` holds something else, or no recording gives a window.
@@ -123,7 +126,8 @@ def prepare(
     work.claim(plan)
 
     readers = sorted({f"ppgssl.data.readers.{ref.format}" for ref in refs})
-    with open_pool(workers, ["ppgssl.data.shards", *readers]) as pool:
+    place = Workplace(["ppgssl.data.shards", *readers], out, [ref.path for ref in refs])
+    with open_pool(workers, place) as pool:
         reports = _make_parts(work, refs, settings, pool, progress)
         if not any(report.windows for report in reports):
             work.remove()
@@ -149,7 +153,7 @@ def _make_parts(
     work: WorkFolder,
     refs: Sequence[RecordingRef],
     settings: PrepareSettings,
-    pool: ProcessPoolExecutor | None,
+    pool: Pool,
     progress: Callable[[PrepareProgress], None],
 ) -> list[PartReport]:
     """Reports of all recordings in their order; those with a part already are not made again."""
@@ -165,7 +169,7 @@ def _make_parts(
 
     missing = [index for index in range(len(refs)) if index not in reports]
     jobs = [(work, index, refs[index], settings) for index in missing]
-    for number, report in work_off(pool, make_part, jobs):
+    for number, report in pool.work_off(make_part, jobs):
         index = missing[number]
         reports[index] = report
         so_far = _advanced(so_far, refs[index], report)
@@ -211,7 +215,7 @@ def _merge(
     reports: Sequence[PartReport],
     settings: PrepareSettings,
     plan: Mapping[str, Any],
-    pool: ProcessPoolExecutor | None,
+    pool: Pool,
 ) -> dict[str, Any]:
     """Write the parts into shards in the order of the recordings, then `dataset.json`."""
     out = work.path.parent
@@ -226,7 +230,7 @@ def _merge(
     window_samples = settings.window_samples
     shards = plan_shards(parts, make_layout(window_samples, labels).windows_per_shard)
     jobs = [(work, out, shard, window_samples, labels) for shard in shards]
-    for number, _ in work_off(pool, write_shard, jobs):
+    for number, _ in pool.work_off(write_shard, jobs):
         logger.info("%s %d written", shards[number].split, shards[number].number)
 
     counts = Counter[Split]()

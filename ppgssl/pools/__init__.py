@@ -1,0 +1,1 @@
+"""Work that is done in other processes: of this host, or of the hosts of a Ray cluster."""
