@@ -14,6 +14,7 @@ from api.embedder import Embedder
 from api.event_feed import EventFeed
 from api.housekeeping import Housekeeping
 from api.key_ring import KeyRing
+from api.map_maker import MapMaker
 from api.metrics import Metrics, MetricsMiddleware, QueueCollector
 from api.middleware import BodyLimitMiddleware, RoomMiddleware, SameOriginMiddleware
 from api.problems import install_problem_handlers
@@ -31,6 +32,7 @@ from api.routes import (
     jobs,
     logs,
     losses,
+    maps,
     models,
     presets,
     progress,
@@ -83,7 +85,14 @@ def create_app(settings: Settings) -> FastAPI:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         app.state.key_ring = KeyRing(ApiKeys(engine), key)
         app.state.services = Services(
-            settings, store, EventFeed(store), embedder, metrics, Webhooks(engine), hosts
+            settings=settings,
+            store=store,
+            events=EventFeed(store),
+            embedder=embedder,
+            metrics=metrics,
+            webhooks=Webhooks(engine),
+            webhook_hosts=hosts,
+            maps=MapMaker(),
         )
         preloading = asyncio.create_task(embedder.preload())
         with (
@@ -112,6 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
             *(jobs.router, losses.router, progress.router, events.router, logs.router),
             *(checkpoints.router, reconstructions.router, reports.router, embedded.router),
             *(
+                maps.router,
                 models.router,
                 datasets.router,
                 presets.router,

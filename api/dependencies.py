@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request
 
 from api.embedder import Embedder
 from api.event_feed import EventFeed
+from api.map_maker import MapMaker
 from api.metrics import Metrics
 from api.webhook_hosts import AllowedHosts
 from ppgssl.jobs.errors import JobNotFoundError
@@ -33,6 +34,7 @@ class Services:
     metrics: Metrics
     webhooks: Webhooks
     webhook_hosts: AllowedHosts
+    maps: MapMaker
 
 
 async def get_services(request: Request) -> Services:
@@ -73,10 +75,16 @@ async def get_event_feed(services: ServicesDep) -> EventFeed:
     return services.events
 
 
+async def get_map_maker(services: ServicesDep) -> MapMaker:
+    """Maps of embeddings."""
+    return services.maps
+
+
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StoreDep = Annotated[JobStore, Depends(get_store)]
 EventFeedDep = Annotated[EventFeed, Depends(get_event_feed)]
 EmbedderDep = Annotated[Embedder, Depends(get_embedder)]
+MapMakerDep = Annotated[MapMaker, Depends(get_map_maker)]
 WebhooksDep = Annotated[Webhooks, Depends(get_webhooks)]
 WebhookHostsDep = Annotated[AllowedHosts, Depends(get_webhook_hosts)]
 

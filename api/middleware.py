@@ -67,7 +67,10 @@ class RoomMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuse bodies above a size: by `Content-Length` before a byte is read, else while reading."""
+    """Refuse bodies above a size: by `Content-Length` before a byte is read, else while reading.
+
+    The connection stays open: closed while a body is on its way, it would take the answer along.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
@@ -99,6 +102,5 @@ class BodyLimitMiddleware:
             "body_too_large",
             f"a body may have {self._max_bytes} bytes, this one is {size}; send fewer windows at a "
             "time, or raise PPGSSL_MAX_BODY_BYTES",
-            headers={"Connection": "close"},
             limit_bytes=self._max_bytes,
         )

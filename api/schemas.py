@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, m
 
 from api.encoders import DEFAULT_MODEL
 from ppgssl.evaluation.settings import EvaluationSettings
+from ppgssl.inference.embedding_map import MapMethod
 from ppgssl.inference.settings import EmbeddingSettings
 from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import DEFAULT_MAX_ATTEMPTS
@@ -347,6 +348,34 @@ class EmbeddedRead(BaseModel):
     embedding_dim: int
     encoder_sha256: str
     files: list[FileRead]
+
+
+class NumbersRead(BaseModel):
+    """A number for each mapped window."""
+
+    kind: Literal["numbers"]
+    values: list[float | None]
+
+
+class GroupsRead(BaseModel):
+    """Which group each mapped window is of."""
+
+    kind: Literal["groups"]
+    names: list[str]
+    codes: list[int] = Field(description="Places in `names`; -1: of none.")
+
+
+class MapRead(BaseModel):
+    """Two coordinates for each mapped window, and what is known of it; all lists in one order."""
+
+    method: MapMethod
+    rows: int = Field(description="Of the file of embeddings; of many an even choice is mapped.")
+    row: list[int] = Field(description="Places in that file, from 0.")
+    x: list[float]
+    y: list[float]
+    columns: dict[str, NumbersRead | GroupsRead] = Field(
+        description="Of the file, and what the dataset stores beside these windows."
+    )
 
 
 class ModelRead(BaseModel):

@@ -20,7 +20,7 @@ def map_command(
 ) -> None:
     """Map embeddings to two coordinates, x and y, to be drawn.
 
-    Of more than 10,000 windows an even choice is mapped.
+    Of more than 50,000 windows (umap: 10,000) an even choice is mapped.
 
     Example: ppgssl map embeddings.parquet --out map.parquet --method umap
     """

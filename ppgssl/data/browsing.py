@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ppgssl.data.dataset import Dataset
 from ppgssl.data.older_layout import ID_COLUMN
@@ -33,8 +34,8 @@ def described_windows(dataset: Dataset, split: Split) -> pa.Table:
     The columns `window_id` and `split` are there in every layout.
     """
     table = dataset.split(split).metadata()
-    if ID_COLUMN in table.column_names:
-        table = table.rename_columns({ID_COLUMN: "window_id"})
+    if ID_COLUMN in table.column_names:  # the older layout's name of window_id, which is there, too
+        table = table.drop_columns(ID_COLUMN)
     if "split" not in table.column_names:
         table = table.append_column("split", pa.array([split] * len(table), pa.string()))
     return table
@@ -54,6 +55,33 @@ def find_window(dataset: Dataset, window_id: int) -> StoredWindow | None:
             batch = dataset.split(split).read_one(row)
             return StoredWindow(columns, batch.signal[0], batch.denoised[0])
     return None
+
+
+def windows_holding(
+    dataset: Dataset, recording_ids: "pa.ChunkedArray[Any]", start_s: npt.NDArray[np.float64]
+) -> pa.Table:
+    """The described windows that moments of recordings lie in, in the moments' order.
+
+    Where windows overlap it is the last one that begins by then. A moment that no window holds has
+    a row of nulls; a dataset that does not say where its windows are from holds none.
+    """
+    windows = pa.concat_tables([table for _, table in _splits(dataset)], promote_options="default")
+    if not {"recording_id", "start_s"} <= {*windows.column_names}:
+        return windows.take(pa.nulls(len(start_s), pa.int64()))
+    names = pa.chunked_array([*windows["recording_id"].chunks, *recording_ids.chunks], pa.string())
+    codes = pc.index_in(names, pc.unique(names)).to_numpy()
+    starts_s = np.concatenate([windows["start_s"].to_numpy(), start_s])
+    is_moment = np.arange(len(starts_s)) >= len(windows)
+    order = np.lexsort((is_moment, starts_s, codes))
+    # The last window before each place in this order, of whichever recording it is.
+    before = np.maximum.accumulate(np.where(is_moment[order], 0, np.arange(len(order))))
+    held_by = np.empty(len(order), np.int64)
+    held_by[order] = order[before]
+    of_moments = held_by[len(windows) :]
+    is_held = of_moments < len(windows)  # else it stands before all windows
+    is_held &= codes[of_moments] == codes[len(windows) :]
+    is_held &= start_s - starts_s[of_moments] < dataset.window_s
+    return windows.take(pa.array(of_moments, pa.int64(), mask=~is_held))
 
 
 def quality_histogram(dataset: Dataset) -> dict[Split, list[int]]:

@@ -20,7 +20,6 @@ from jaxtyping import Float, Int
 from ppgssl.errors import EmbeddingsError
 from ppgssl.inference.embedding_file import BATCH_ROWS, DESCRIPTION, EmbeddingFile
 
-WINDOWS_LIMIT = 10_000
 LEAST_WINDOWS = 4  # with fewer there are no two directions to speak of
 SEED = 0
 METHOD_KEY = b"ppgssl.map_method"
@@ -33,6 +32,10 @@ class MapMethod(StrEnum):
     """The two directions in which the embeddings differ most; distances stay what they are."""
     UMAP = "umap"
     """Neighbours stay neighbours; distances between groups mean little. Needs the extra `umap`."""
+
+
+WINDOWS_LIMIT = {MapMethod.PCA: 50_000, MapMethod.UMAP: 10_000}
+"""Windows that are mapped: as many as a page draws smoothly, and UMAP places within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def map_embeddings(file: EmbeddingFile, method: MapMethod = MapMethod.PCA) -> Em
     Raises:
         EmbeddingsError: There are too few, or umap-learn is not installed.
     """
-    rows, vectors = _chosen(file)
+    rows, vectors = _chosen(file, WINDOWS_LIMIT[method])
     if len(rows) < LEAST_WINDOWS:
         raise EmbeddingsError(
             f"{file.path} has {len(rows)} windows with an embedding; a map needs {LEAST_WINDOWS}"
@@ -74,8 +77,10 @@ def write_map(found: EmbeddingMap, file: EmbeddingFile, method: MapMethod, out: 
     return table
 
 
-def _chosen(file: EmbeddingFile) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N D"]]:
-    apart = -(-file.num_rows // WINDOWS_LIMIT)
+def _chosen(
+    file: EmbeddingFile, limit: int
+) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N D"]]:
+    apart = -(-file.num_rows // limit)
     rows: list[np.ndarray] = [np.empty(0, np.int64)]
     vectors: list[np.ndarray] = [np.empty((0, file.width), np.float32)]
     for block in file.blocks(BATCH_ROWS):

@@ -42,22 +42,30 @@ class ComposeStack:
         """Where the API is reached from this machine."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells `docker compose`, in a clone, that this stack is meant."""
+        return {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_FILE": os.pathsep.join(FILES),
+            "COMPOSE_PROGRESS": "plain",
+            "PPGSSL_PORT": str(self.port),
+            "PPGSSL_IMAGE": f"{self.project}-image",
+        }
+
     def compose(self, *arguments: str) -> str:
         """Run `docker compose` on this stack and return what it wrote to stdout.
 
         Raises:
             RuntimeError: The command failed; the message holds what it said.
         """
-        files = [part for name in FILES for part in ("--file", name)]
-        command = ["docker", "compose", "--project-name", self.project, *files, *arguments]
-        environment = {
-            **os.environ,
-            "PPGSSL_PORT": str(self.port),
-            "PPGSSL_IMAGE": f"{self.project}-image",
-            "COMPOSE_PROGRESS": "plain",
-        }
         answer = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            ["docker", "compose", *arguments],
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if answer.returncode != 0:
             said = f"{answer.stdout}\n{answer.stderr}".strip()
@@ -78,15 +86,10 @@ class ComposeStack:
 
 
 @contextmanager
-def running_stack() -> Generator[ComposeStack]:
-    """Build the image, start both services and wait for their health; remove it all at the end."""
+def own_stack() -> Generator[ComposeStack]:
+    """A project of the tests' own, nothing of it built yet; what became of it goes at the end."""
     stack = ComposeStack(project=f"ppgssl-test-{os.getpid()}", port=_free_port())
     try:
-        stack.compose("build")
-        try:
-            stack.compose("up", "--detach", "--wait", "--wait-timeout", "180")
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}\n{stack.compose('logs', '--no-color')}") from error
         yield stack
     finally:
         stack.compose("down", "--volumes", "--rmi", "all", "--timeout", "10")
@@ -97,6 +100,18 @@ def running_stack() -> Generator[ComposeStack]:
             check=True,
             capture_output=True,
         )
+
+
+@contextmanager
+def running_stack() -> Generator[ComposeStack]:
+    """Build the image, start both services and wait for their health; remove it all at the end."""
+    with own_stack() as stack:
+        stack.compose("build")
+        try:
+            stack.compose("up", "--detach", "--wait", "--wait-timeout", "180")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{stack.compose('logs', '--no-color')}") from error
+        yield stack
 
 
 def _free_port() -> int:

@@ -28,10 +28,11 @@ from sybil.parsers.markdown import CodeBlockParser
 
 SETUP = Path(__file__).parent / "setup"
 NOT_RUN = {
+    "git pull": "the repository is here",
     "make ": "installs, or runs this suite",
     "git clone": "the repository is here",
     "pip install": "everything is installed",
-    "docker ": "tests/docker runs the stack",
+    "docker ": "tests/docker/test_docker_pages.py does",
     "python scripts/draw_": "draws the pictures of this page into the repository",
     "python scripts/scaling.py": "tests/docs/test_scaling_page.py does",
     "kubectl ": "tests/test_kubernetes.py checks the manifests",
@@ -66,23 +67,24 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
         yield "\n".join(lines[:end]), "\n".join(lines[end:])
 
 
-def is_run(command: str) -> bool:
-    """Whether a command, or any line of a block of them, is one that a test can run."""
-    return not any(line.lstrip().startswith(tuple(NOT_RUN)) for line in command.splitlines())
-
-
 @dataclass
 class PageRunner:
-    """One reader of one page: a folder, and the state of a shell and of an interpreter."""
+    """One reader of one page: a folder, and the state of a shell and of an interpreter.
+
+    `instead` says what stands here for what a page shows: an address, somebody's folder.
+    """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     namespace: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=lambda: _free_port())
+    instead: dict[str, str] = field(default_factory=dict)
+    not_run: tuple[str, ...] = tuple(NOT_RUN)
     started: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         binaries = Path(sys.executable).parent
+        self.instead |= {ADDRESS: f"127.0.0.1:{self.port}"}
         self.environment |= {
             "PATH": f"{binaries}:{self.environment['PATH']}",
             "PPGSSL_PORT": str(self.port),
@@ -105,13 +107,15 @@ class PageRunner:
         Raises:
             AssertionError: A command failed, or said something else than the page does.
         """
-        source = str(block.parsed).replace(ADDRESS, f"127.0.0.1:{self.port}")
+        source = str(block.parsed)
+        for shown, here in self.instead.items():
+            source = source.replace(shown, here)
         match language(block):
-            case "bash" if is_run(source):
+            case "bash" if self.is_run(source):
                 self.bash(source)
             case "console":
                 for command, shown in commands(source):
-                    if is_run(command):
+                    if self.is_run(command):
                         self.console(command, shown)
             case "python":
                 PythonEvaluator()(_in_namespace(block, source, self.namespace))
@@ -121,6 +125,10 @@ class PageRunner:
                 list(yaml.safe_load_all(source))
             case _:
                 pass
+
+    def is_run(self, command: str) -> bool:
+        """Whether a command, or any line of a block of them, is one that can be run here."""
+        return not any(line.lstrip().startswith(self.not_run) for line in command.splitlines())
 
     def bash(self, script: str) -> str:
         """What a script wrote; it has to succeed."""

@@ -31,18 +31,3 @@ def test_a_unit_is_one_that_systemd_reads_without_a_complaint(unit: str, tmp_pat
     )
 
     assert [line for line in read.stderr.splitlines() if "ppgssl" in line] == []
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-def test_the_proxy_is_one_that_nginx_reads(tmp_path: Path):
-    certify = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ppg"]
-    files = ["-keyout", tmp_path / "key", "-out", tmp_path / "pem"]
-    subprocess.run([*certify, *files], check=True, capture_output=True)
-    site = re.sub(r"/etc/ssl/ppg\.example\.org\.", f"{tmp_path}/", shown("ppgssl.conf"))
-    (tmp_path / "nginx.conf").write_text(f"events {{}}\nhttp {{\n{site}\n}}\n")
-
-    read = subprocess.run(
-        ["nginx", "-t", "-c", tmp_path / "nginx.conf", "-p", tmp_path], capture_output=True
-    )
-
-    assert read.returncode == 0, read.stderr

@@ -46,7 +46,7 @@ def test_the_first_direction_is_that_in_which_they_differ_most(tmp_path: Path):
 
 
 def test_of_many_windows_an_even_choice_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(embedding_map, "WINDOWS_LIMIT", 10)
+    monkeypatch.setitem(embedding_map.WINDOWS_LIMIT, MapMethod.PCA, 10)
 
     found = map_embeddings(two_groups(tmp_path / "e.parquet", refused=0))
 

@@ -1,34 +1,38 @@
-"""The commands of docs/operations.md, run as they stand there, on a job table in use."""
+"""`deploy/backup.sh` and `restore.sh`, on a job table in use."""
 
 import os
-import re
+import shlex
 import sqlite3
 import subprocess
 import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from ppgssl.jobs.database import migrate, open_database
+from ppgssl.jobs.errors import JobNotFoundError
 from ppgssl.jobs.records import NewJob
 from ppgssl.jobs.store import JobStore
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
-def run_block(
-    name: str, *, artifacts: Path, backup: Path, before: str = ""
+def back_up(
+    artifacts: Path, backup: Path, *more: str, before: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run the block of the documentation that is called so; stop at its first failure."""
-    found = re.search(
-        rf"<!-- block: {name} -->\n```bash\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL
-    )
-    assert found is not None
-    places = {"ARTIFACTS": str(artifacts), "BACKUP": str(backup)}
+    """Run the script in a shell that was told something before."""
+    places = shlex.join([str(artifacts), str(backup), *more])
     return subprocess.run(
-        ["bash", "-euc", f"{before}\n{found[1]}"],
-        env=os.environ | places,
+        ["bash", "-c", f"{before}\nset -- {places}\nsource {DEPLOY / 'backup.sh'}"],
         capture_output=True,
         text=True,
+    )
+
+
+def restore(backup: Path, artifacts: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DEPLOY / "restore.sh", backup, artifacts, *more], capture_output=True, text=True
     )
 
 
@@ -54,10 +58,10 @@ def test_a_backup_taken_while_jobs_are_queued_is_whole(tmp_path: Path):
 
     writer = threading.Thread(target=keep_writing)
     writer.start()
-    taken = run_block("backup", artifacts=artifacts, backup=backup)
+    taken = back_up(artifacts, backup)
     done.set()
     writer.join()
-    put_back = run_block("restore", artifacts=restored, backup=backup)
+    put_back = restore(backup, restored)
 
     assert (taken.returncode, taken.stderr) == (0, "")
     assert (put_back.returncode, put_back.stderr) == (0, "")
@@ -76,7 +80,7 @@ def test_a_backup_of_a_broken_job_table_says_so(tmp_path: Path):
     (artifacts / "jobs").mkdir(parents=True)
     (artifacts / "ppgssl.sqlite").write_bytes(b"no database at all, but long enough to be read")
 
-    taken = run_block("backup", artifacts=artifacts, backup=tmp_path / "backup")
+    taken = back_up(artifacts, tmp_path / "backup")
 
     assert taken.returncode != 0
     assert "file is not a database" in taken.stderr
@@ -94,18 +98,14 @@ def job_with_weights(artifacts: Path, size: int = 64_000) -> Path:
 def test_a_backup_that_does_not_fit_fails(tmp_path: Path):
     job_with_weights(tmp_path / "artifacts")
 
-    taken = run_block(
-        "backup",
-        artifacts=tmp_path / "artifacts",
-        backup=tmp_path / "backup",
-        before="ulimit -f 8",  # no file above 8 KiB can be written
-    )
+    no_file_above_8_kib = "ulimit -f 8"
+    taken = back_up(tmp_path / "artifacts", tmp_path / "backup", before=no_file_above_8_kib)
 
     assert taken.returncode != 0
 
 
 def test_a_backup_of_unreadable_artifacts_fails(tmp_path: Path):
-    taken = run_block("backup", artifacts=tmp_path / "absent", backup=tmp_path / "backup")
+    taken = back_up(tmp_path / "absent", tmp_path / "backup")
 
     assert taken.returncode != 0
 
@@ -114,13 +114,58 @@ def test_a_checkpoint_that_was_replaced_meanwhile_does_not_fail_the_backup(tmp_p
     weights = job_with_weights(tmp_path / "artifacts")
     replaced = 'tar() { command tar "$@" && case "$*" in *" -c "*) return 1; esac; }'
 
-    taken = run_block(
-        "backup",
-        artifacts=tmp_path / "artifacts",
-        backup=tmp_path / "backup",
-        before=replaced,
-    )
+    taken = back_up(tmp_path / "artifacts", tmp_path / "backup", before=replaced)
 
     copied = tmp_path / "backup" / weights.relative_to(tmp_path / "artifacts")
     assert (taken.returncode, taken.stderr) == (0, "")
     assert copied.read_bytes() == weights.read_bytes()
+
+
+def test_nothing_is_restored_over_what_is_there(tmp_path: Path):
+    job_with_weights(tmp_path / "artifacts")
+    backup = tmp_path / "backup"
+    assert back_up(tmp_path / "artifacts", backup).returncode == 0
+
+    put_back = restore(backup, tmp_path / "artifacts")
+
+    assert put_back.returncode == 2
+    assert put_back.stderr.startswith(f"error: {tmp_path}/artifacts is not empty")
+
+
+@pytest.mark.root
+def test_root_gives_restored_files_to_the_owner_of_the_artifact_root(tmp_path: Path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    weights = job_with_weights(tmp_path / "artifacts")
+    assert back_up(tmp_path / "artifacts", tmp_path / "backup").returncode == 0
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    os.chown(restored, 10001, 10001)
+
+    assert restore(tmp_path / "backup", restored).returncode == 0
+
+    again = restored / weights.relative_to(tmp_path / "artifacts")
+    assert {path.stat().st_uid for path in (restored, again)} == {10001}
+
+
+@pytest.mark.postgres
+def test_a_job_table_on_postgresql_is_dumped_and_put_back(tmp_path: Path, postgres_url: str):
+    artifacts, backup = tmp_path / "artifacts", tmp_path / "backup"
+    weights = job_with_weights(artifacts)
+    engine = open_database(postgres_url)
+    migrate(engine)
+    store = JobStore(engine)
+    kept = store.create(NewJob("pretrain", {"seed": 3}))
+    url = postgres_url.replace("+psycopg", "")
+
+    taken = back_up(artifacts, backup, url)
+    later = store.create(NewJob("pretrain", {"seed": 4}))
+    put_back = restore(backup, tmp_path / "restored", url)
+
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert (put_back.returncode, put_back.stderr) == (0, "")
+    assert store.get(kept.id).config == {"seed": 3}
+    with pytest.raises(JobNotFoundError):
+        store.get(later.id)
+    engine.dispose()
+    assert (tmp_path / "restored" / weights.relative_to(artifacts)).read_bytes()

@@ -1,5 +1,5 @@
-ARTIFACTS=$PWD/artifacts BACKUP=$PWD/backup
-mkdir -p "$ARTIFACTS/jobs"
+mkdir -p artifacts/jobs
+cp -r "$TESTS/../../deploy" .
 python - <<'PYTHON'
 from ppgssl.jobs.database import migrate, open_database
 
