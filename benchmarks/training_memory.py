@@ -10,13 +10,15 @@ import resource
 import sys
 
 from benchmarks.training_step import TrainingStep
+from ppgssl.config import load_config
 from ppgssl.training.devices import keep_freed_memory
 
 
 def main() -> None:
     """Measure and print."""
     preset, *overrides = sys.argv[1:]
-    keep_freed_memory()
+    if load_config(preset, overrides).training.checkpoint_activations is not True:
+        keep_freed_memory()
     before = peak_bytes()
     step = TrainingStep(preset, overrides)
     for _ in range(3):

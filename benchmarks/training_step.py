@@ -39,7 +39,12 @@ class TrainingStep:
         self._amp_dtype = amp_dtype
         torch.manual_seed(0)
         model = build_autoencoder(self.config).to(self.device)
-        self._objective = PretrainingObjective(model, self.config).to(self.device).train()
+        self._objective = PretrainingObjective(
+            model,
+            self.config,
+            keep_activations=self.config.training.checkpoint_activations is not True,
+        )
+        self._objective.to(self.device).train()
         self._optimizer = torch.optim.AdamW(self._objective.parameters(), lr=1e-4, fused=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=amp_dtype is torch.float16)
         batch = torch.from_numpy(windows(self.config.training.batch_size, samples))

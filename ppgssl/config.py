@@ -252,6 +252,12 @@ class TrainingConfig(Section):
     epochs: int = Field(default=50, ge=1, le=10_000)
     batch_size: int = Field(default=8, ge=1, description="Windows in one micro-batch.")
     accumulation_steps: int = Field(default=4, ge=1, description="Micro-batches in one step.")
+    checkpoint_activations: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Compute a micro-batch's activations a second time in place of keeping them: "
+        "less memory, slower, the same results; in float32 on a CPU. 'auto' where keeping them "
+        "would take more than half of the free memory.",
+    )
     devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto",
         description="Processes of this host that train together, each on a CUDA device of its own, "

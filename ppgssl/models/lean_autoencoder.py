@@ -17,7 +17,7 @@ from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.decoder import Decoder
 from ppgssl.models.encoder import ContextLayer, Encoder, Windows
 from ppgssl.models.image_convolution import as_image, positions
-from ppgssl.models.lean_blocks import block, stem
+from ppgssl.models.lean_blocks import through
 from ppgssl.models.pooling import Broadcast, divide_up
 from ppgssl.models.rate_choice import RateChoice
 from ppgssl.models.spectral_path import SpectralPath, Spectrum, log_power
@@ -61,10 +61,7 @@ def reconstruct(model: Autoencoder, windows: Windows, *, keep: bool = True) -> R
 def encoder_tokens(encoder: Encoder, windows: Windows, *, keep: bool) -> Tokens:
     """The trunk's output."""
     samples = windows[:, :, None].to(memory_format=torch.channels_last)
-    image = stem(encoder.stem, samples)
-    for layers in encoder.blocks:
-        image = block(layers, image, keep=keep)
-    return positions(image)
+    return positions(through([encoder.stem, *encoder.blocks], samples, keep=keep))
 
 
 def in_context(encoder: Encoder, windows: Windows, tokens: Tokens) -> Tokens:
@@ -120,9 +117,7 @@ def decode(
     tokens = tokens[:, :num_tokens]
     if pose is not None:
         tokens = tokens + on_tokens(decoder.spread_pose, pose)
-    image = as_image(tokens.contiguous())
-    for layers in decoder.blocks:
-        image = block(layers, image, keep=keep)
+    image = through(decoder.blocks, as_image(tokens.contiguous()), keep=keep)
     head = decoder.head
     output = F.conv_transpose2d(
         image,

@@ -1,10 +1,12 @@
-"""The trunk's blocks in training: forward and backward passes that hold and move little memory.
+"""The trunk's layers in training: forward and backward passes that hold and move little memory.
 
-Of a block the outputs of its three convolutions are kept, and what batch norm and ReLU make of them
-is computed again, which costs less than reading it back. Where memory binds not even those are.
-Same results as the layers as written, to rounding.
+Of a layer the outputs of its convolutions are kept, and what batch norm and ReLU make of them is
+computed again, which costs less than reading it back. Where memory binds not even those are: of a
+whole row of layers only its input is kept, and what batch norm measured. Same results as the layers
+as written, to rounding.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,122 +19,203 @@ from ppgssl.models.encoder import ResidualBlock
 from ppgssl.models.image_convolution import Convolution, Image
 from ppgssl.models.image_norm import Norm, measure
 
-Block = ResidualBlock | TransposedResidualBlock
+Norms = tuple[Norm, ...]
+Kept = tuple[Image, ...]
+Learnt = list[Tensor]  # weight, scale and bias of each convolution
 
 
-def stem(layers: nn.Sequential, image: Image) -> Image:
-    """Convolution, batch norm and ReLU of samples, which need no gradient."""
-    conv, norm, _ = layers
-    return _Stem.apply(image, layers, conv.weight, norm.weight, norm.bias)
-
-
-def block(layers: nn.Module, image: Image, *, keep: bool) -> Image:
-    """A residual block of encoder or decoder.
+def through(layers: Iterable[nn.Module], image: Image, *, keep: bool) -> Image:
+    """An image's way through one layer after the other.
 
     Args:
-        layers: The block.
-        image: Its input.
+        layers: The encoder's stem and blocks of encoder or decoder.
+        image: Input of the first one.
         keep: Keep the outputs of the convolutions; otherwise they are computed again.
     """
-    assert isinstance(layers, Block)
-    body, skip = layers.body, layers.skip
-    learnt = [
-        parameter
-        for conv, norm in ((body[0], body[1]), (body[3], body[4]), (skip[0], skip[1]))
-        for parameter in (conv.weight, norm.weight, norm.bias)
-    ]
-    return _Block.apply(image, layers, keep, *learnt)
+    row = [Stem(layer) if isinstance(layer, nn.Sequential) else Block(layer) for layer in layers]
+    for part in [[layer] for layer in row] if keep else [row]:
+        learnt = [weight for layer in part for weight in layer.learnt]
+        image = _Row.apply(image, part, keep, *learnt)
+    return image
 
 
-class _Stem(Function):
-    """Keeps the convolution's output."""
+class NormalisedConvolution:
+    """A convolution and the batch norm behind it."""
 
-    @staticmethod
-    def forward(ctx: Any, image: Image, layers: nn.Sequential, *learnt: Tensor) -> Image:
-        weight, scale, bias = learnt
-        ctx.convolution = Convolution.of(layers[0])
-        convolved = ctx.convolution(image, weight)
-        norm = measure(layers[1], convolved, scale, bias)
-        ctx.eps = norm.eps
-        ctx.save_for_backward(image, convolved, weight, *norm[:4])
-        return norm(convolved).relu_()
+    def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
+        assert isinstance(conv.weight, Tensor)
+        assert isinstance(norm.weight, Tensor)
+        assert isinstance(norm.bias, Tensor)
+        self.learnt: Learnt = [conv.weight, norm.weight, norm.bias]
+        self._shape = Convolution.of(conv)
+        self._norm = norm
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Image) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        image, convolved, weight, *figures = ctx.saved_tensors
-        norm = Norm(*figures, eps=ctx.eps)
-        gradient = _through_relu(gradient, norm(convolved))
+    def convolve(self, image: Image) -> Image:
+        """The convolution alone."""
+        return self._shape(image, self.learnt[0])
+
+    def measure(self, convolved: Image) -> Norm:
+        """What the batch is normalised by."""
+        return measure(self._norm, convolved, *self.learnt[1:])
+
+    def weight_gradient(self, gradient: Image, image: Image) -> Tensor:
+        """Of the convolution."""
+        return self._shape.weight_gradient(gradient, image, self.learnt[0].shape[-1])
+
+    def input_gradient(self, gradient: Image, image: Image) -> Image:
+        """Of the convolution."""
+        return self._shape.input_gradient(gradient, image, self.learnt[0])
+
+
+class Stem:
+    """Convolution, batch norm and ReLU of samples, which need no gradient."""
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        self._only = NormalisedConvolution(layers[0], layers[1])
+        self.learnt = self._only.learnt
+
+    def forward(self, image: Image, norms: Norms | None) -> tuple[Image, Norms, Kept]:
+        """As `Block.forward`."""
+        convolved = self._only.convolve(image)
+        (norm,) = norms or (self._only.measure(convolved),)
+        return norm(convolved).relu_(), (norm,), (convolved,)
+
+    def again(self, image: Image, norms: Norms) -> Image:
+        """As `Block.again`."""
+        return self.forward(image, norms)[0]
+
+    def backward(
+        self, gradient: Image, image: Image, norms: Norms, kept: Kept
+    ) -> tuple[None, Learnt]:
+        """As `Block.backward`."""
+        convolved = kept[0] if kept else self._only.convolve(image)
+        (norm,) = norms
+        gradient = through_relu(gradient, norm(convolved))
         gradient, of_scale, of_bias = norm.backward(gradient, convolved)
-        of_weight = ctx.convolution.weight_gradient(gradient, image, weight.shape[-1])
-        return None, None, of_weight, of_scale, of_bias
+        return None, [self._only.weight_gradient(gradient, image), of_scale, of_bias]
 
 
-class _Block(Function):
-    """relu(norm(second(relu(norm(first(x))))) + norm(skip(x)))."""
+class Block:
+    """relu(norm(second(relu(norm(first(x))))) + norm(skip(x))), of encoder or decoder."""
 
-    @staticmethod
-    def forward(ctx: Any, image: Image, layers: Block, keep: bool, *learnt: Tensor) -> Image:
-        first_weight, _, _, second_weight, _, _, skip_weight, _, _ = learnt
-        ctx.first, ctx.second, ctx.skip = (
-            Convolution.of(layer) for layer in (layers.body[0], layers.body[3], layers.skip[0])
-        )
-        once = ctx.first(image, first_weight)
-        first_norm = measure(layers.body[1], once, *learnt[1:3])
-        twice = ctx.second(first_norm(once).relu_(), second_weight)
-        second_norm = measure(layers.body[4], twice, *learnt[4:6])
-        beside = ctx.skip(image, skip_weight)
-        skip_norm = measure(layers.skip[1], beside, *learnt[7:9])
+    def __init__(self, layers: nn.Module) -> None:
+        assert isinstance(layers, ResidualBlock | TransposedResidualBlock)
+        body, skip = layers.body, layers.skip
+        self._first = NormalisedConvolution(body[0], body[1])
+        self._second = NormalisedConvolution(body[3], body[4])
+        self._skip = NormalisedConvolution(skip[0], skip[1])
+        self.learnt = self._first.learnt + self._second.learnt + self._skip.learnt
+
+    def forward(self, image: Image, norms: Norms | None) -> tuple[Image, Norms, Kept]:
+        """Output, what each batch norm measured, and what spares the backward pass work.
+
+        Args:
+            image: Input.
+            norms: What was measured of this input before, where it was.
+        """
+        once = self._first.convolve(image)
+        first_norm = norms[0] if norms else self._first.measure(once)
+        twice = self._second.convolve(first_norm(once).relu_())
+        second_norm = norms[1] if norms else self._second.measure(twice)
+        beside = self._skip.convolve(image)
+        skip_norm = norms[2] if norms else self._skip.measure(beside)
         output = second_norm(twice).add_(skip_norm(beside)).relu_()
-        norms = (first_norm, second_norm, skip_norm)
-        ctx.eps = tuple(norm.eps for norm in norms)
-        measured = [figure for norm in norms for figure in (norm.mean, norm.variance)]
-        kept = (once, twice, beside, output) if keep else ()
-        ctx.save_for_backward(image, *learnt, *measured, *kept)
-        return output
+        return output, (first_norm, second_norm, skip_norm), (once, twice, beside, output)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Image) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        image, *others = ctx.saved_tensors
-        learnt, measured, kept = others[:9], others[9:15], others[15:]
-        first_norm, second_norm, skip_norm = (
-            Norm(*learnt_by_norm, *figures, eps=eps)
-            for learnt_by_norm, figures, eps in zip(
-                (learnt[1:3], learnt[4:6], learnt[7:9]),
-                (measured[:2], measured[2:4], measured[4:]),
-                ctx.eps,
-                strict=True,
-            )
-        )
-        first_weight, second_weight, skip_weight = learnt[::3]
-        once = kept[0] if kept else ctx.first(image, first_weight)
-        inner = first_norm(once).relu_()
-        twice = kept[1] if kept else ctx.second(inner, second_weight)
-        beside = kept[2] if kept else ctx.skip(image, skip_weight)
-        output = kept[3] if kept else second_norm(twice).add_(skip_norm(beside))
-        del others, kept
+    def again(self, image: Image, norms: Norms) -> Image:
+        """The output alone, once more, holding as little as can be in between."""
+        first_norm, second_norm, skip_norm = norms
+        inner = first_norm(self._first.convolve(image)).relu_()
+        output = second_norm(self._second.convolve(inner))
+        del inner
+        return output.add_(skip_norm(self._skip.convolve(image))).relu_()
 
-        gradient = _through_relu(gradient, output)
+    def backward(
+        self, gradient: Image, image: Image, norms: Norms, kept: Kept
+    ) -> tuple[Image, Learnt]:
+        """Gradients by the input and by what is learnt.
+
+        Args:
+            gradient: By the output.
+            image: Input.
+            norms: What was measured.
+            kept: What the forward pass said, or nothing.
+        """
+        first_norm, second_norm, skip_norm = norms
+        first, second, skip = self._first, self._second, self._skip
+        once = kept[0] if kept else first.convolve(image)
+        twice = kept[1] if kept else second.convolve(first_norm(once).relu_())
+        beside = kept[2] if kept else skip.convolve(image)
+        if kept:
+            gradient = through_relu(gradient, kept[3])
+        else:
+            gradient = _through_sum(gradient, (second_norm, twice), (skip_norm, beside))
+        del kept
+
         of_beside, *of_skip_norm = skip_norm.backward(gradient, beside)
-        of_twice, *of_second_norm = second_norm.backward(gradient, twice)
-        del gradient, output, twice, beside
-        of_skip = ctx.skip.weight_gradient(of_beside, image, skip_weight.shape[-1])
-        of_image = ctx.skip.input_gradient(of_beside, image, skip_weight)
+        del beside
+        of_skip = skip.weight_gradient(of_beside, image)
+        of_image = skip.input_gradient(of_beside, image)
         del of_beside
-        of_second = ctx.second.weight_gradient(of_twice, inner, second_weight.shape[-1])
-        of_inner = _through_relu(ctx.second.input_gradient(of_twice, inner, second_weight), inner)
+        of_twice, *of_second_norm = second_norm.backward(gradient, twice)
+        del gradient, twice
+        inner = first_norm(once).relu_()
+        of_second = second.weight_gradient(of_twice, inner)
+        of_inner = through_relu(second.input_gradient(of_twice, inner), inner)
         del of_twice, inner
         of_once, *of_first_norm = first_norm.backward(of_inner, once)
         del of_inner, once
-        of_first = ctx.first.weight_gradient(of_once, image, first_weight.shape[-1])
-        of_image.add_(ctx.first.input_gradient(of_once, image, first_weight))
-        of_learnt = (of_first, *of_first_norm, of_second, *of_second_norm, of_skip, *of_skip_norm)
-        return of_image, None, None, *of_learnt
+        of_first = first.weight_gradient(of_once, image)
+        of_image.add_(first.input_gradient(of_once, image))
+        learnt = [of_first, *of_first_norm, of_second, *of_second_norm, of_skip, *of_skip_norm]
+        return of_image, learnt
 
 
-def _through_relu(gradient: Image, output: Image) -> Image:
+class _Row(Function):
+    """Layers one after the other; one alone where what it computes is kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, image: Image, layers: Sequence[Stem | Block], keep: bool, *learnt: Tensor
+    ) -> Image:
+        given, kept = image, Kept()
+        ctx.layers, ctx.norms = layers, []
+        for layer in layers:
+            image, norms, inner = layer.forward(image, None)
+            ctx.norms.append(norms)
+            kept = inner if keep else ()
+            del inner
+        ctx.save_for_backward(given, *kept)
+        return image
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Image) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        given, *kept = ctx.saved_tensors
+        images = [given]
+        for layer, norms in zip(ctx.layers[:-1], ctx.norms[:-1], strict=True):
+            images.append(layer.again(images[-1], norms))
+        of_learnt: list[Tensor] = []
+        for layer, norms in zip(reversed(ctx.layers), reversed(ctx.norms), strict=True):
+            gradient, found = layer.backward(gradient, images.pop(), norms, tuple(kept))
+            of_learnt = [*found, *of_learnt]
+        return gradient, None, None, *of_learnt
+
+
+def through_relu(gradient: Image, output: Image, out: Image | None = None) -> Image:
     """The gradient where the ReLU let its input through, in channels last whatever it comes in."""
-    return torch.ops.aten.threshold_backward(
-        gradient.contiguous(memory_format=torch.channels_last), output, 0
-    )
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    if out is None:
+        return torch.ops.aten.threshold_backward(gradient, output, 0)
+    return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=out)
+
+
+def _through_sum(gradient: Image, *summands: tuple[Norm, Image]) -> Image:
+    """`through_relu` of two normalised images' sum, a window at a time: the sum is not held."""
+    (norm, image), (other_norm, other) = summands
+    masked = torch.empty_like(image)
+    for at in range(len(image)):
+        window = slice(at, at + 1)
+        output = norm(image[window]).add_(other_norm(other[window]))
+        through_relu(gradient[window], output, out=masked[window])
+    return masked

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ppgssl.config import Config
 from ppgssl.models.autoencoder import Autoencoder, Reconstruction
-from ppgssl.models.encoder import standardise
+from ppgssl.models.encoder import Windows, standardise
 from ppgssl.models.lean_autoencoder import can_reconstruct, reconstruct
 from ppgssl.objectives.decorrelation import decorrelation
 from ppgssl.objectives.nearby import NearbyContrast
@@ -45,11 +45,20 @@ class Heads(nn.Module):
 
 
 class PretrainingObjective(nn.Module):
-    """The model that is trained, the heads that only training needs, and their loss."""
+    """The model that is trained, the heads that only training needs, and their loss.
 
-    def __init__(self, model: Autoencoder, config: Config) -> None:
+    Args:
+        model: What is trained.
+        config: Weighs the terms.
+        keep_activations: Keep what the backward pass needs; otherwise most of it is computed again.
+    """
+
+    def __init__(
+        self, model: Autoencoder, config: Config, *, keep_activations: bool = True
+    ) -> None:
         super().__init__()
         self.model = model
+        self.keep_activations = keep_activations
         self.loss = config.loss
         self.weights = config.objective
         self.fs_hz = config.data.fs_hz
@@ -63,9 +72,12 @@ class PretrainingObjective(nn.Module):
 
     def forward(self, views: Views) -> LossTerms:
         """Loss terms of a batch of views."""
-        lean = can_reconstruct(self.model, views.inputs)
-        code = reconstruct(self.model, views.inputs) if lean else self.model(views.inputs)
-        return self.compare(code, views)
+        return self.compare(self._reconstruct(views.inputs), views)
+
+    def _reconstruct(self, inputs: Windows) -> Reconstruction:
+        if can_reconstruct(self.model, inputs):
+            return reconstruct(self.model, inputs, keep=self.keep_activations)
+        return self.model(inputs)
 
     def compare(self, code: Reconstruction, views: Views) -> LossTerms:
         """Loss terms of a forward pass that was made already."""

@@ -28,6 +28,7 @@ from ppgssl.errors import (
 from ppgssl.host_memory import available_memory
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.pretraining import PretrainingObjective
+from ppgssl.training.activations import keeps_activations, kept_bytes
 from ppgssl.training.checkpoint import (
     read_config,
     read_model_and_state,
@@ -85,6 +86,7 @@ FREE_KEYS = frozenset(
         "training.self_check",
         "training.fail_on_collapse",
         "training.trackers",
+        "training.checkpoint_activations",
         "training.devices",
     }
 )
@@ -148,7 +150,6 @@ def train(
         ProcessLostError: One of several processes died.
     """
     check_fit(config, dataset)
-    keep_freed_memory()
     tracked = TrackedReporter(reporter or Silent())
     run = TrainingRun(
         config,
@@ -223,10 +224,15 @@ class TrainingRun:
             config.device, index=processes.local_rank if processes.count > 1 else None
         )
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
+        available = available_memory()
+        if available is not None:
+            available //= processes.count  # which may all be on this host
         in_memory = config.data.load_in_memory
-        if in_memory == "auto":  # all processes may be on this host
-            available = available_memory()
-            in_memory = dataset.pays_to_hold(available and available // processes.count)
+        if in_memory == "auto":
+            in_memory = dataset.pays_to_hold(available)
+        keep_activations = keeps_activations(config, available)
+        if keep_activations:
+            keep_freed_memory()
         self.train_windows = dataset.split("train", in_memory=in_memory)
         val_windows = dataset.split("val", in_memory=in_memory)
         self.has_val = len(val_windows) > 0
@@ -241,7 +247,9 @@ class TrainingRun:
 
         torch.manual_seed(config.seed)
         self.model = build_autoencoder(config).to(self.device)
-        self.objective = PretrainingObjective(self.model, config).to(self.device)
+        self.objective = PretrainingObjective(
+            self.model, config, keep_activations=keep_activations
+        ).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.objective.parameters(),
             lr=config.training.learning_rate,
@@ -354,6 +362,8 @@ class TrainingRun:
             self._warn("the dataset has no val split: the training windows are used to validate")
         for reason in self.held_out.missing:
             self._warn(reason)
+        if not self.objective.keep_activations:
+            self._tell_of_checkpointing()
         precision = str(self.amp_dtype).removeprefix("torch.")
         self.reporter.started(
             RunPlan(
@@ -366,6 +376,13 @@ class TrainingRun:
                 resumed_from_step=self.state.step,
             )
         )
+
+    def _tell_of_checkpointing(self) -> None:
+        if self.device.type == "cpu" and self.amp_dtype is torch.float32:
+            megabytes = kept_bytes(self.config) / 1e6
+            logger.info("activations are computed twice: keeping them takes %.0f MB", megabytes)
+        elif self.config.training.checkpoint_activations is True:
+            self._warn("training.checkpoint_activations saves memory in float32 on a CPU only")
 
     def _check_itself(self) -> None:
         """Overfit one batch first, unless the run has been under way before."""
