@@ -236,6 +236,20 @@ def test_reconstructions_are_walked_through_epoch_by_epoch(service: Service, pag
 
 
 @pytest.mark.browser
+def test_a_part_of_a_long_reconstruction_is_fetched_in_detail(service: Service, page: Page):
+    claim = service.run()
+    put_down(service, claim, times=60)
+
+    with page.expect_response(lambda answer: "from_s=" in answer.url) as detail:
+        page.goto(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?from=300&to=304")
+    seconds = [at for at, _ in detail.value.json()["curves"]["output"]]
+
+    assert (seconds[0], seconds[-1]) == (296.0, 308.0)
+    assert np.diff(seconds) == pytest.approx(1 / 125)
+    assert page.evaluate("location.hash").endswith("?from=300.00&to=304.00")
+
+
+@pytest.mark.browser
 def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Service, page: Page):
     claim = service.run()
     limits = {
@@ -337,9 +351,12 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
         ("training.epochs", "7"),
         ("model.spectral_path", "false"),
         ("data.load_in_memory", "true"),
+        ("model.segment_seconds", "null"),
         ("model.context_dilations", "[1, 2]"),
     ]:
         page.evaluate(FILL.format(path=path, value=value))
+    page.select_option("[aria-describedby='help-training.devices']", "number")
+    page.fill("input[aria-describedby='help-training.devices']", "1")
     shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
     choices = page.evaluate(
         f"[...{FIELD.format(path='data.load_in_memory')}.options].map(({{value}}) => value)"
@@ -355,8 +372,12 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
     assert job.request["preset"] == "small"
     assert job.request["config"] == {
         "data": {"window_seconds": 10, "fs_hz": 125, "load_in_memory": True},
-        "training": {"epochs": 7},
-        "model": {"spectral_path": False, "context_dilations": [1, 2]},
+        "training": {"epochs": 7, "devices": 1},
+        "model": {
+            "spectral_path": False,
+            "context_dilations": [1, 2],
+            "segment_seconds": None,
+        },
     }
 
 
