@@ -4,12 +4,11 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browsing, wait_until, without_errors
+from browser import AXE, VIOLATIONS, wait_until
 from embedding_files import write_turning
 from live_service import Service, make_dataset, serving, settings_in
 from playwright.sync_api import Page
@@ -75,10 +74,6 @@ FILL = """
         label.querySelector('input, select').value = '{value}';
     }})()
 """
-AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-VIOLATIONS = """
-    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
-"""
 DROP = """
     (() => {{
         const bytes = Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0));
@@ -119,18 +114,6 @@ def test_only_the_dashboards_own_files_are_served(service: Service, path: str):
     answer = service.http.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    with browsing() as tab:
-        yield tab
-
-
-@pytest.fixture
-def page(tab: Page) -> Iterator[Page]:
-    with without_errors(tab):
-        yield tab
 
 
 @pytest.mark.browser
