@@ -47,7 +47,7 @@ class TrainingStep:
         self._objective.to(self.device).train()
         self._optimizer = torch.optim.AdamW(self._objective.parameters(), lr=1e-4, fused=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=amp_dtype is torch.float16)
-        batch = torch.from_numpy(windows(self.config.training.batch_size, samples))
+        batch = torch.from_numpy(windows(self.config.training.micro_batch, samples))
         self._windows = standardise(batch.to(self.device))[:, None]
 
     def __call__(self) -> StepResult:
