@@ -20,7 +20,7 @@ from benchmarks.gpu_training import measure_training
 from benchmarks.table import print_table
 from benchmarks.timing import Figure
 from benchmarks.windows import LONG, SHORT, windows
-from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
+from ppgssl.inference.encoder_path import DEFAULT_ENCODER_FOLDER
 from ppgssl.inference.export import relative_distance
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
