@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         ):
             yield
         preloading.cancel()
-        embedder.close()
+        await embedder.close()
         engine.dispose()
 
     app = FastAPI(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from encoder_gate import Gate
 from live_service import Service, serving, settings_in
 
 if TYPE_CHECKING:  # most tests need no browser
@@ -17,6 +18,14 @@ def service(tmp_path: Path) -> Iterator[Service]:
     """A service of the test's own."""
     with serving(settings_in(tmp_path)) as service:
         yield service
+
+
+@pytest.fixture
+def gate(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Services that are started from here on compute when the gate lets them."""
+    gate = Gate(tmp_path_factory.mktemp("gate"))
+    monkeypatch.setattr("api.encoder_process.handle.PROGRAM", gate.program)
+    return gate
 
 
 @pytest.fixture(scope="session")
