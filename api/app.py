@@ -26,6 +26,7 @@ from api.routes import (
     datasets,
     docs,
     embedded,
+    embedded_windows,
     embeddings,
     events,
     health,
@@ -101,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         ):
             yield
         preloading.cancel()
-        embedder.close()
+        await embedder.close()
         engine.dispose()
 
     app = FastAPI(
@@ -121,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
             *(jobs.router, losses.router, progress.router, events.router, logs.router),
             *(checkpoints.router, reconstructions.router, reports.router, embedded.router),
             *(
+                embedded_windows.router,
                 maps.router,
                 models.router,
                 datasets.router,

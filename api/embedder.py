@@ -2,8 +2,7 @@
 
 Reading, checking and writing run on a few threads of their own, so that nothing that a request
 waits for can hold up the job routes; for a few short windows they take less time than handing them
-over would, and run here. Encoders run on the batcher's thread. PyTorch is imported with the first
-encoder.
+over would, and run here. Encoders run in a process of their own.
 """
 
 import asyncio
@@ -14,24 +13,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from api.batching import Batcher, Group, Result, WindowKind, WindowRows
 from api.embedding_room import EmbeddingRoom
+from api.encoder_process.handle import EncoderProcess
 from api.encoders import DEFAULT_MODEL, default_encoder_folder
-from api.loaded_encoders import LoadedEncoders
+from api.known_encoders import KnownEncoder, KnownEncoders
 from api.metrics import Metrics
+from api.problems import ProblemError
 from ppgssl.errors import CheckpointError, PpgsslError
+from ppgssl.inference.described_encoder import DescribedEncoder
 from ppgssl.inference.granularity import Granularity
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
-
-if TYPE_CHECKING:
-    from ppgssl.inference.encoder import PpgEncoder
-    from ppgssl.models.encoder_file import EncoderInfo
+from ppgssl.models.encoder_info import EncoderInfo, read_info
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +43,22 @@ Windows = Floats | Sequence[Window]
 """Windows of one length as an array (N, T), or one by one."""
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sound windows (N, T) of one length, and their places in the request."""
+
+    places: Sequence[int]
+    windows: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """What one window gave: embeddings (R, D) and quality (R,)."""
+
+    embedding: Floats
+    quality: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +89,11 @@ class Answer:
         faults: Why the others were refused, by their places.
     """
 
-    encoder: "PpgEncoder"
+    encoder: DescribedEncoder
     given: Windows
     fs_hz: float | None
     granularity: Granularity
-    found: Result
+    found: dict[int, WindowRows]
     faults: dict[int, str]
 
     @property
@@ -124,12 +138,12 @@ class Embedder:
 
     def __init__(self, store: JobStore, settings: Settings, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._encoders = LoadedEncoders(store, settings)
-        self._batcher = Batcher(metrics)
+        self._encoders = KnownEncoders(store, settings)
+        self._process = EncoderProcess(settings, metrics)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="embedding")
         self._preloaded = [name.strip() for name in settings.preload_models.split(",") if name]
         self._is_preloaded = not self._preloaded
-        self.room = EmbeddingRoom(settings, self._batcher.wait_s)
+        self.room = EmbeddingRoom(settings, self._process.wait_s)
 
     async def embed(
         self, model: str, windows: Windows, fs_hz: float | None, granularity: Granularity
@@ -145,35 +159,53 @@ class Embedder:
         Raises:
             ModelNotFoundError: Nothing has this name.
             CheckpointError: The encoder is damaged.
-            ProblemError: 429, it would wait too long; 503, the service is being stopped.
+            DeviceError: This machine does not have the device that embeds.
+            ProblemError: 429, it would wait too long; 503, the service is being stopped, or the
+                process that embeds died.
         """
         with self._metrics.waiting.track_inprogress():
-            encoder = self._encoders.at_hand(model) or await self.aside(self._encoders.get, model)
-            groups, faults = await self.wherever_sooner(
-                windows, group_windows, encoder, windows, fs_hz, granularity
-            )
-            self.room.check_wait()  # again: others came while its body did
-            found = await asyncio.wrap_future(self._batcher.submit(groups))
-        self._metrics.refused.inc(len(faults))
-        self._metrics.embedded.inc(len(found))
-        return Answer(encoder, windows, fs_hz, granularity, found, faults)
+            known = self._encoders.at_hand(model) or await self.aside(self._encoders.get, model)
+            try:
+                answer = await self._embed_with(known, windows, fs_hz, granularity)
+            except CheckpointError:
+                newer = await self.aside(self._encoders.get, model)
+                if newer.folder == known.folder:
+                    raise
+                answer = await self._embed_with(newer, windows, fs_hz, granularity)
+        self._metrics.refused.inc(len(answer.faults))
+        self._metrics.embedded.inc(len(answer.found))
+        return answer
+
+    async def _embed_with(
+        self,
+        known: KnownEncoder,
+        windows: Windows,
+        fs_hz: float | None,
+        granularity: Granularity,
+    ) -> Answer:
+        encoder = known.encoder
+        groups, faults = await self.wherever_sooner(windows, group_windows, encoder, windows, fs_hz)
+        self.room.check_wait()  # again: others came while its body did
+        arrays = [group.windows for group in groups]
+        rows = await self._process.embed(known, arrays, fs_hz, granularity)
+        return Answer(encoder, windows, fs_hz, granularity, by_place(groups, rows), faults)
 
     async def probe(self) -> Probe:
         """Embed a made-up window with the default encoder, in the queue like any other.
 
         Raises:
             PpgsslError: It does not work, or encoders are being loaded still.
-            ProblemError: 503, the service is being stopped.
+            ProblemError: 503, the service is being stopped, or the process that embeds died.
         """
         if not self._is_preloaded:
             raise PpgsslError(f"still loading {', '.join(self._preloaded)}")
         began = time.perf_counter()
-        encoder = await self.aside(self._encoders.get, DEFAULT_MODEL)
-        seconds = np.arange(round(10 * encoder.info.fs_hz)) / encoder.info.fs_hz
+        known = await self.aside(self._encoders.get, DEFAULT_MODEL)
+        fs_hz = known.encoder.info.fs_hz
+        seconds = np.arange(round(10 * fs_hz)) / fs_hz
         pulse = np.sin(2 * np.pi * 1.2 * seconds).astype(np.float32)  # 72 bpm
-        kind = WindowKind(encoder, len(pulse), None, Granularity.WINDOW)
-        result = await asyncio.wrap_future(self._batcher.submit([Group(kind, [0], pulse[None])]))
-        if not np.isfinite(result[0].embedding).all():
+        embedding, _ = await self._process.embed(known, [pulse[None]], None, Granularity.WINDOW)
+        if not np.isfinite(embedding).all():
             raise CheckpointError("the default encoder gives embeddings that are not finite")
         return Probe(DEFAULT_MODEL, time.perf_counter() - began)
 
@@ -187,8 +219,9 @@ class Embedder:
 
     async def _preload(self, model: str) -> None:
         try:
-            await self.aside(self._encoders.get, model)
-        except PpgsslError as error:
+            known = await self.aside(self._encoders.get, model)
+            await self._process.embed(known, [], None, Granularity.WINDOW)
+        except (PpgsslError, ProblemError) as error:
             log.error("PPGSSL_PRELOAD_MODELS: %s cannot be loaded: %s", model, error)
 
     async def aside(
@@ -213,19 +246,17 @@ class Embedder:
             return work(*args, **kwargs)
         return await self.aside(work, *args, **kwargs)
 
-    def default_info(self) -> "EncoderInfo":
+    def default_info(self) -> EncoderInfo:
         """What is known of the encoder that comes with ppgssl.
 
         Raises:
             CheckpointError: It is damaged.
         """
-        from ppgssl.models.encoder_file import read_info
-
         return read_info(default_encoder_folder())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wait for the batch that is being computed; drop what waits."""
-        self._batcher.close()
+        await self._process.close()
         self._threads.shutdown(cancel_futures=True)
 
 
@@ -237,7 +268,7 @@ def are_few(windows: Windows) -> bool:
 
 
 def group_windows(
-    encoder: "PpgEncoder", windows: Windows, fs_hz: float | None, granularity: Granularity
+    encoder: DescribedEncoder, windows: Windows, fs_hz: float | None
 ) -> tuple[list[Group], dict[int, str]]:
     """Sound windows by their lengths, and the faults of the others by their places.
 
@@ -246,24 +277,28 @@ def group_windows(
     checked = [find_fault(encoder, window, fs_hz) for window in windows]
     faults = {place: fault for place, fault in enumerate(checked) if fault is not None}
     if isinstance(windows, np.ndarray) and not faults:
-        kind = WindowKind(encoder, windows.shape[1], fs_hz, granularity)
-        return [Group(kind, range(len(windows)), windows)], faults
+        return [Group(range(len(windows)), windows)], faults
     by_length: dict[int, list[int]] = {}
     for place, window in enumerate(windows):
         if place not in faults:
             by_length.setdefault(len(window), []).append(place)
     groups = [
-        Group(
-            WindowKind(encoder, length, fs_hz, granularity),
-            places,
-            np.stack([np.asarray(windows[place]) for place in places]),
-        )
-        for length, places in by_length.items()
+        Group(places, np.stack([np.asarray(windows[place]) for place in places]))
+        for places in by_length.values()
     ]
     return groups, faults
 
 
-def find_fault(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -> str | None:
+def by_place(groups: Sequence[Group], rows: Sequence[Floats]) -> dict[int, WindowRows]:
+    """Rows by the windows' places, of embeddings (N, R, D) and quality (N, R) of each group."""
+    return {
+        place: WindowRows(*window)
+        for group, embedding, quality in zip(groups, rows[::2], rows[1::2], strict=True)
+        for place, *window in zip(group.places, embedding, quality, strict=True)
+    }
+
+
+def find_fault(encoder: DescribedEncoder, window: Window, fs_hz: float | None) -> str | None:
     """Why a window cannot be embedded here; None where it can."""
     if isinstance(window, str):
         return window
@@ -274,7 +309,7 @@ def find_fault(encoder: "PpgEncoder", window: Window, fs_hz: float | None) -> st
 
 
 def starts_s(
-    encoder: "PpgEncoder", window: Window, fs_hz: float | None, granularity: Granularity
+    encoder: DescribedEncoder, window: Window, fs_hz: float | None, granularity: Granularity
 ) -> npt.NDArray[np.float64]:
     """Where a window's rows begin, also where it is refused: its neighbours' rows keep places."""
     num_samples = 0 if isinstance(window, str) else len(window)

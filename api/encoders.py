@@ -14,22 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ppgssl.errors import CheckpointError
+from ppgssl.inference import encoder_path
 from ppgssl.jobs.errors import ModelNotFoundError
 from ppgssl.jobs.settings import Settings
 from ppgssl.jobs.store import JobStore
 from ppgssl.jobs.tables import Checkpoint
-
-if TYPE_CHECKING:
-    from ppgssl.models.encoder_file import EncoderInfo
+from ppgssl.models.encoder_info import INFO_FILE, WEIGHTS_FILE, EncoderInfo
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"
-WEIGHTS = "encoder.safetensors"
-INFO = "encoder.json"
 SETTLED_S = 3600.0
 """A submission takes far less between keeping an encoder and being in the table, seconds."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -55,7 +52,7 @@ class KeptEncoder:
     """An encoder that was copied to where nothing replaces it, and what it was copied from."""
 
     source: FoundEncoder
-    info: "EncoderInfo"
+    info: EncoderInfo
 
 
 def checked_name(model: str) -> str:
@@ -91,9 +88,7 @@ def find_encoder(store: JobStore, settings: Settings, model: str) -> FoundEncode
 
 def default_encoder_folder() -> Path:
     """Where the encoder lies that comes with ppgssl."""
-    from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
-
-    return DEFAULT_ENCODER_FOLDER
+    return encoder_path.DEFAULT_ENCODER_FOLDER
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
@@ -103,10 +98,10 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
         CheckpointError: The checkpoint holds no encoder.
     """
     for file in checkpoint.files:
-        if file["name"] == WEIGHTS:
+        if file["name"] == WEIGHTS_FILE:
             return file["sha256"]
     raise CheckpointError(
-        f"checkpoint {checkpoint.name!r} of job {checkpoint.job_id} holds no {WEIGHTS}"
+        f"checkpoint {checkpoint.name!r} of job {checkpoint.job_id} holds no {WEIGHTS_FILE}"
     )
 
 
@@ -138,7 +133,7 @@ def keep_encoder(found: FoundEncoder, folder: Path) -> KeptEncoder:
     with TemporaryDirectory(prefix=".copy-", dir=folder) as scratch:
         copy = Path(scratch) / "encoder"
         copy.mkdir()
-        for name in (WEIGHTS, INFO):
+        for name in (WEIGHTS_FILE, INFO_FILE):
             _copy(found.folder / name, copy / name)
         _, info = read_encoder(copy)
         _put_in_place(copy, folder / info.sha256)

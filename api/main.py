@@ -13,14 +13,10 @@ from ppgssl.jobs.database import check_database, migrate, open_database
 from ppgssl.jobs.keys import ApiKeys
 from ppgssl.jobs.settings import Settings, load_settings
 from ppgssl.jobs.structured_logging import configure_logging
-from ppgssl.threads import let_idle_threads_sleep
-from ppgssl.training.devices import resolve_device
+from ppgssl.threads import keep_for_good, take_short_turns
 
 STOP_SECONDS = 3  # watchers of events never hang up by themselves
 IDLE_SECONDS = 75  # longer than proxies keep connections: who asks first and who hangs up is a race
-TURN_SECONDS = 5e-4
-"""After which a thread yields Python to others: the encoder's lanes ask for it between layers, and
-with Python's own 5 ms they wait longer for the event loop than they compute."""
 EXIT_USAGE = 2
 
 
@@ -68,6 +64,17 @@ def check_address(settings: Settings) -> None:
         ) from error
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        DeviceError: It has no such device.
+    """
+    from ppgssl.training.devices import resolve_device  # brings PyTorch: seconds
+
+    resolve_device(name)
+
+
 def serve(settings: Settings) -> None:
     """Run the API in this process until SIGTERM or SIGINT.
 
@@ -76,8 +83,10 @@ def serve(settings: Settings) -> None:
     """
     check_access(settings)
     configure_logging(settings.log_level)
+    app = create_app(settings)
+    keep_for_good()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -90,14 +99,13 @@ def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Run the API with the settings of the environment; exit 2 where they are wrong."""
-    let_idle_threads_sleep()
-    sys.setswitchinterval(TURN_SECONDS)
+    take_short_turns()
     try:
         settings = load_settings()
         check_database(settings.database)
         check_address(settings)
         if settings.device.startswith("cuda"):
-            resolve_device(settings.device)
+            check_device(settings.device)
         serve(settings)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -45,7 +45,7 @@ class Metrics:
         )
         self.embedding_seconds = Histogram(
             "ppgssl_embedding_seconds",
-            "Time on the encoder's thread per batch.",
+            "Time on a lane of the encoder process per batch.",
             registry=self.registry,
         )
         self.batch_windows = Histogram(

@@ -347,7 +347,58 @@ class EmbeddedRead(BaseModel):
     granularity: str
     embedding_dim: int
     encoder_sha256: str
+    encoder_fs_hz: float | None = Field(default=None, description="Rate that it was trained at.")
+    encoder_window_s: float | None = Field(default=None, description="Length of its windows.")
     files: list[FileRead]
+
+
+class NeighbourRead(BaseModel):
+    """A row near what was asked about."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    row: int = Field(description="Place in the file, from 0.")
+    recording_id: str
+    start_s: float
+    distance: float = Field(description="1 - cosine of the angle between the embeddings.")
+    quality: float
+
+
+class NearestRead(BaseModel):
+    """The nearest rows, nearest first."""
+
+    data: list[NeighbourRead]
+
+
+class NearestToRead(BaseModel):
+    """The nearest rows of each embedding asked about, in their order."""
+
+    data: list[list[NeighbourRead]]
+
+
+class NearestToAsk(Body):
+    """Embeddings of the same encoder, whose nearest rows are looked for."""
+
+    embeddings: list[list[float]] = Field(min_length=1, max_length=1000)
+    encoder_sha256: Text | None = Field(
+        default=None, description="As POST /v1/embeddings answers it; another encoder is refused."
+    )
+    k: int = Field(default=5, ge=1, le=100, description="How many for each.")
+
+
+class EmbeddedWindowRead(BaseModel):
+    """A row of what a job embedded, and the signal that it was made of."""
+
+    row: int
+    recording_id: str
+    start_s: float = Field(description="In its recording.")
+    quality: float | None
+    fault: str | None = Field(description="Why it has no embedding.")
+    known: dict[str, Any] = Field(description="What the dataset stores beside its signal.")
+    begin_s: float = Field(description="Where in the recording the signal begins.")
+    fs_hz: float
+    samples: int = Field(description="Of the whole signal.")
+    signal: list[tuple[float, float | None]] = Field(description="Seconds from there, and value.")
 
 
 class NumbersRead(BaseModel):

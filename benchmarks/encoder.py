@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import GEMM_SIZE, Figure, in_turn, seconds
 from benchmarks.windows import FS_HZ, LONG, SHORT, windows
-from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER, load_encoder
+from ppgssl.inference.encoder import load_encoder
+from ppgssl.inference.encoder_path import DEFAULT_ENCODER_FOLDER
 from ppgssl.inference.export import PARITY, export_onnx, relative_distance
 from ppgssl.inference.granularity import Granularity
 from ppgssl.models.encoder import Encoder, standardise

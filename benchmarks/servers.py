@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,8 @@ class Server:
     pid: int
 
     def resident_bytes(self) -> int:
-        """Memory of its first process."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Memory of all its processes; what they share is counted for each."""
+        return sum(_resident_bytes(folder) for folder in _processes(self.pid))
 
     def sleep(self) -> None:
         """Stop its clock: servers that are not being timed shall cost those that are nothing."""
@@ -40,6 +39,20 @@ class Server:
     def wake(self) -> None:
         """Let it go on."""
         os.killpg(self.pid, signal.SIGCONT)
+
+
+def _processes(group: int) -> Iterator[Path]:
+    """Folders under /proc of a group's processes."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may end at any moment
+            _, _, of_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group:
+                yield folder
+
+
+def _resident_bytes(process: Path) -> int:
+    pages = int((process / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager

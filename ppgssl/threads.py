@@ -1,4 +1,4 @@
-"""How compute threads share the cores with others. It never imports PyTorch.
+"""How threads share cores, and Python, with others. It never imports PyTorch.
 
 By default OpenMP's threads spin while they wait for the next parallel region, and on a machine that
 has other work they spin away the time that the others need: a training epoch beside other processes
@@ -6,12 +6,13 @@ took 126 to 156 s that way and 21 to 29 s with sleeping threads. A host that doe
 small models is faster with OMP_WAIT_POLICY=ACTIVE (docs/log.md).
 """
 
+import gc
 import os
 import sys
-import threading
 from collections.abc import MutableMapping
 
 WAIT_POLICY = "OMP_WAIT_POLICY"
+TURN_SECONDS = 5e-4
 
 
 def let_idle_threads_sleep(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -22,13 +23,20 @@ def let_idle_threads_sleep(environment: MutableMapping[str, str] = os.environ) -
     environment.setdefault(WAIT_POLICY, "PASSIVE")
 
 
-def come_after_others(nice: int) -> None:
-    """Let other threads go first, from now on; what this thread starts does as it does.
+def take_short_turns() -> None:
+    """Let Python's threads take turns of half a millisecond.
 
-    Only Linux gives threads a priority of their own; elsewhere nothing happens.
-
-    Args:
-        nice: How much to give way, from 0 to 19.
+    With Python's own 5 ms, threads that ask for a short turn between long computations wait longer
+    for it than they compute.
     """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+    sys.setswitchinterval(TURN_SECONDS)
+
+
+def keep_for_good() -> None:
+    """Collect garbage, and never again look for it in what is there by now.
+
+    All threads stand still meanwhile: with a service's modules and routes for a tenth of a second,
+    again and again.
+    """
+    gc.collect()
+    gc.freeze()

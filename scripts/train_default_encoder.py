@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from ppgssl.data.manifest import MANIFEST_NAME
-from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER
-from ppgssl.models.encoder_file import INFO_FILE, WEIGHTS_FILE
+from ppgssl.inference.encoder_path import DEFAULT_ENCODER_FOLDER
+from ppgssl.models.encoder_info import INFO_FILE, WEIGHTS_FILE
 
 SOURCES = ("cinc2015.parquet", "stress_predict.parquet")
 PRESET = "one_minute"

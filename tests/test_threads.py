@@ -1,30 +1,23 @@
-"""Compute threads give way to others."""
+"""What a process asks of Python's threads."""
 
-import os
+import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
-import pytest
-
-from ppgssl.threads import come_after_others
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a priority")
-def test_a_thread_gives_way_with_those_that_it_starts_and_nobody_else():
-    def priorities() -> list[int]:
-        come_after_others(5)
-        inner: list[int] = []
-        started = threading.Thread(target=lambda: inner.append(own_nice()))
-        started.start()
-        started.join()
-        return [own_nice(), *inner]
+def test_threads_yield_to_each_other_after_half_a_millisecond():
+    asked = "import sys, ppgssl.threads as t; t.take_short_turns(); print(sys.getswitchinterval())"
 
-    before = own_nice()
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(priorities).result() == [5, 5]
-    assert own_nice() == before
+    said = subprocess.check_output([sys.executable, "-c", asked], text=True)
+
+    assert float(said) == 5e-4
 
 
-def own_nice() -> int:
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+def test_garbage_is_looked_for_in_what_came_later_only():
+    asked = (
+        "import gc, ppgssl.threads as t; t.keep_for_good(); "
+        "print(gc.get_freeze_count() > 1000, len(gc.get_objects()) < 100)"
+    )
+
+    said = subprocess.check_output([sys.executable, "-c", asked], text=True)
+
+    assert said == "True True\n"

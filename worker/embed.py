@@ -45,7 +45,7 @@ def run(order: Order, reporter: RunReporter, should_stop: Callable[[], bool]) ->
         PpgsslError: Dataset or encoder cannot be used, no recording can be read, or the disk is
             full.
     """
-    settings = settings_of(order.config)
+    settings = EmbeddingSettings.of_job(order.config)
     encoder = load_kept(order, order.config["encoder"])
     folder = source_of(order)
     found = find(folder, settings, encoder)
@@ -75,12 +75,6 @@ def run(order: Order, reporter: RunReporter, should_stop: Callable[[], bool]) ->
     warn(summary, reporter)
     log.info("%d windows, %d of them by an earlier run", result.windows, result.resumed)
     return COMPLETED
-
-
-def settings_of(config: Mapping[str, Any]) -> EmbeddingSettings:
-    """What of a job's config is bulk embedding's own."""
-    known = EmbeddingSettings.model_fields
-    return EmbeddingSettings.model_validate({name: config[name] for name in known & config.keys()})
 
 
 def source_of(order: Order) -> Path:
@@ -165,6 +159,8 @@ def summary_of(
         "granularity": settings.granularity.value,
         "embedding_dim": encoder.info.embedding_dim,
         "encoder_sha256": encoder.info.sha256,
+        "encoder_fs_hz": encoder.info.fs_hz,
+        "encoder_window_s": encoder.info.window_s,
     }
 
 

@@ -6,6 +6,7 @@ import { badge, card, field, h, number, percent, row, table, time, update } from
 import { showDataset, showDatasets, showWindow } from "./datasets.js";
 import { showEmbed } from "./embed.js";
 import { showJob } from "./job.js";
+import { showMap } from "./map.js";
 import { showReconstructions } from "./reconstructions.js";
 import { submitForm } from "./submit.js";
 
@@ -89,6 +90,7 @@ async function repeat(work, signal, ms = REFRESH_MS) {
 const ROUTES = [
   [/^#\/jobs\/([\w-]+)$/, (signal, id) => showJob(main, id, signal, repeat)],
   [/^#\/jobs\/([\w-]+)\/reconstructions$/, (signal, id) => showReconstructions(main, id, signal, repeat)],
+  [/^#\/jobs\/([\w-]+)\/map$/, (signal, id) => showMap(main, id, signal)],
   [/^#\/datasets$/, (signal) => showDatasets(main, signal, repeat)],
   [/^#\/datasets\/([^/]+)$/, (signal, name) => showDataset(main, signal, name)],
   [/^#\/datasets\/([^/]+)\/windows\/(\d+)$/, (signal, name, id) => showWindow(main, signal, name, id)],

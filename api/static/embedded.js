@@ -27,6 +27,7 @@ export class EmbeddedView {
         Rows: `${summary.rows.toLocaleString("en")}, one per ${summary.granularity}`,
         Refused: summary.refused ? summary.refused.toLocaleString("en") : null,
       }),
+      h("p", {}, h("a", { href: `#/jobs/${job.id}/map` }, "Map"), ": every window as a point, coloured by any label, with its signal and the windows nearest to it."),
       table(["File", "Size", "sha256"], files, { rowsOnPhones: true }),
       ...missing("Recordings that could not be read", summary.unreadable),
       ...missing("Files that are no usable recordings", summary.skipped));

@@ -1,8 +1,7 @@
 // How healthy an embedding is, epoch by epoch: one small chart per figure, with what its ends mean.
 
-import { h, number } from "./elements.js";
+import { h, number, svg } from "./elements.js";
 
-const NS = "http://www.w3.org/2000/svg";
 const SIZE = { width: 240, height: 72, margin: 5 };
 const percentage = (value) => `${(100 * value).toFixed(1)} %`;
 const plain = (value) => number(value, 3);
@@ -69,10 +68,3 @@ function drawn(points, { title, curves, level, show, limit }) {
 }
 
 const path = (line, x, y) => line.map(([epoch, value], index) => `${index ? "L" : "M"}${x(epoch)} ${y(value)}`).join("");
-
-function svg(name, attributes, ...children) {
-  const node = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}

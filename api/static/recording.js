@@ -39,7 +39,8 @@ function readNpy(body) {
 /** Columns of numbers; those that are no numbers throughout are left out, a missing number is NaN. */
 function readText(text) {
   const lines = text.split(/\r?\n/).filter((line) => line.trim());
-  const cut = (line) => line.trim().split(/[,;\t]|\s+/).map((cell) => cell.trim().replace(/^"|"$/g, ""));
+  const separator = [";", "\t", ","].find((mark) => lines[0]?.includes(mark)) ?? /\s+/;
+  const cut = (line) => line.trim().split(separator).map((cell) => cell.trim().replace(/^"|"$/g, ""));
   const isNumber = (cell) => cell === "" || /^[-+]?nan$/i.test(cell) || Number.isFinite(Number(cell));
   const first = cut(lines[0] ?? "");
   const named = !first.every(isNumber);

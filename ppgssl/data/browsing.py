@@ -57,6 +57,29 @@ def find_window(dataset: Dataset, window_id: int) -> StoredWindow | None:
     return None
 
 
+def find_window_at(dataset: Dataset, recording_id: str, at_s: float) -> StoredWindow | None:
+    """The last window of a recording that holds this second of it; None: there is none.
+
+    Raises:
+        DatasetError: A file is damaged.
+    """
+    best: tuple[float, Split, int, dict[str, Any]] | None = None
+    for split, table in _splits(dataset):
+        if not {"recording_id", "start_s"} <= {*table.column_names}:
+            return None
+        starts_s = table["start_s"].to_numpy()
+        is_of_it = table["recording_id"].to_numpy() == recording_id
+        holds = is_of_it & (starts_s <= at_s) & (at_s < starts_s + dataset.window_s)
+        for row in np.flatnonzero(holds).tolist():
+            if best is None or starts_s[row] > best[0]:
+                best = (starts_s[row], split, row, table.slice(row, 1).to_pylist()[0])
+    if best is None:
+        return None
+    _, split, row, columns = best
+    batch = dataset.split(split).read_one(row)
+    return StoredWindow(columns, batch.signal[0], batch.denoised[0])
+
+
 def windows_holding(
     dataset: Dataset, recording_ids: "pa.ChunkedArray[Any]", start_s: npt.NDArray[np.float64]
 ) -> pa.Table:

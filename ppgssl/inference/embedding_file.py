@@ -120,16 +120,23 @@ class EmbeddingFile:
         Raises:
             EmbeddingsError: They are of another width, or another encoder's.
         """
-        if self.width != other.width:
+        self.check_origin(other.width, other.encoder_sha256, whose=str(other.path))
+
+    def check_origin(self, width: int, encoder_sha256: str | None, *, whose: str) -> None:
+        """The same for embeddings that are of no file.
+
+        Raises:
+            EmbeddingsError: They are of another width, or another encoder's.
+        """
+        if self.width != width:
             raise EmbeddingsError(
-                f"{other.path} has embeddings of {other.width} numbers and {self.path} of "
-                f"{self.width}; embed both with one encoder"
+                f"{whose} has embeddings of {width} numbers and {self.path} of {self.width}; "
+                "embed both with one encoder"
             )
-        encoders = {self.encoder_sha256, other.encoder_sha256} - {None}
-        if len(encoders) > 1:
+        if len({self.encoder_sha256, encoder_sha256} - {None}) > 1:
             raise EmbeddingsError(
-                f"{other.path} and {self.path} are of different encoders, whose embeddings cannot "
-                "be compared; embed both with one encoder"
+                f"{whose} and {self.path} are of different encoders, whose embeddings cannot be "
+                "compared; embed both with one encoder"
             )
 
     def blocks(self, size: int) -> Iterator[Block]:

@@ -19,20 +19,18 @@ from torch import Tensor
 
 from ppgssl.errors import WindowError
 from ppgssl.html import facts_table
+from ppgssl.inference.described_encoder import DescribedEncoder
+from ppgssl.inference.encoder_path import encoder_path
 from ppgssl.inference.fused_encoder import FusedEncoder, can_fuse
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import lanes
-from ppgssl.inference.settings import SHORTEST_WINDOW_S
 from ppgssl.models.encoder import Encoder, Windows, standardise
-from ppgssl.models.encoder_file import EncoderInfo, read_encoder
+from ppgssl.models.encoder_file import read_encoder
+from ppgssl.models.encoder_info import EncoderInfo
 from ppgssl.models.pooling import divide_up
-from ppgssl.signal.quality import find_fault, signal_quality
-from ppgssl.signal.resample import resample, resampled_length
+from ppgssl.signal.quality import signal_quality
+from ppgssl.signal.resample import resample
 
-DEFAULT_ENCODER = "default"
-DEFAULT_ENCODER_FOLDER = Path(__file__).parent / "default_encoder"
-
-LARGEST_SAMPLE = 1e30  # sums over a window stay within float32
 # of one forward pass, by device: few enough for a core's caches, many enough to fill a GPU
 PASS_SAMPLES = {"cpu": 80_000, "cuda": 600_000}
 ONE_CORE_SAMPLES = 10_000  # a lone pass of fewer is sooner done by one core than shared
@@ -68,7 +66,7 @@ class Rows:
     quality: Float[np.ndarray, "N R"]
 
 
-class PpgEncoder:
+class PpgEncoder(DescribedEncoder):
     """A trained encoder with the preprocessing that belongs to it.
 
     Args:
@@ -78,7 +76,7 @@ class PpgEncoder:
     """
 
     def __init__(self, encoder: Encoder, info: EncoderInfo, device: torch.device) -> None:
-        self.info = info
+        super().__init__(info)
         self.device = device
         self._encoder = encoder.to(device).eval()
         self._fused = FusedEncoder(self._encoder) if can_fuse(device) else None
@@ -100,25 +98,6 @@ class PpgEncoder:
         tensors = (*self._encoder.parameters(), *self._encoder.buffers())
         copies = 2 if self._fused else 1
         return copies * sum(tensor.nbytes for tensor in tensors)
-
-    def find_fault(self, window: Float[np.ndarray, " T"], fs_hz: float | None = None) -> str | None:
-        """Why a window cannot be embedded, with what was expected; None where it can."""
-        rate_hz = fs_hz or self.info.fs_hz
-        seconds = window.shape[-1] / rate_hz
-        if seconds < SHORTEST_WINDOW_S:
-            return (
-                f"too short: {window.shape[-1]} samples at {rate_hz:g} Hz are {seconds:.2f} s, "
-                f"at least {SHORTEST_WINDOW_S:g} s are needed"
-            )
-        fault = find_fault(window, rate_hz)
-        if fault == "missing":
-            missing = int(np.count_nonzero(~np.isfinite(window)))
-            return f"not finite: {missing} of {window.shape[-1]} samples are NaN or infinite"
-        if max(window.max(), -window.min()) > LARGEST_SAMPLE:
-            return f"too large: samples beyond {LARGEST_SAMPLE:g} leave float32's range; scale them"
-        if fault == "flat":
-            return "flat: the samples hardly vary, so there is no pulse to embed"
-        return None
 
     def embed(self, windows: Signals, fs_hz: float | None = None) -> Embeddings:
         """Embed windows of one length.
@@ -163,21 +142,13 @@ class PpgEncoder:
             np.concatenate([rows.quality for rows in passes]),
         )
 
-    def cost(self, num_samples: int, fs_hz: float | None = None) -> int:
-        """What a window costs: its samples at the encoder's rate."""
-        return resampled_length(num_samples, fs_hz or self.info.fs_hz, self.info.fs_hz)
-
     def windows_at_once(self, num_samples: int, fs_hz: float | None = None) -> int:
         """How many windows of so many samples are best given together."""
-        return self._num_lanes * self._most_per_pass(self.cost(num_samples, fs_hz))
+        return num_lanes(self.device) * self.windows_per_lane(num_samples, fs_hz)
 
-    def row_starts_s(
-        self, num_samples: int, fs_hz: float | None, granularity: Granularity
-    ) -> Float[np.ndarray, " R"]:
-        """Where in a window of so many samples its rows begin, seconds; a row is there always."""
-        size = self._row_samples(granularity)
-        whole = max(1, self.cost(num_samples, fs_hz))
-        return np.arange(0, whole, size or whole) / self.info.fs_hz
+    def windows_per_lane(self, num_samples: int, fs_hz: float | None = None) -> int:
+        """How many of them one lane best computes at once."""
+        return self._most_per_pass(self.cost(num_samples, fs_hz))
 
     def _check(self, windows: Signals, fs_hz: float | None) -> None:
         if windows.ndim != 2:
@@ -189,29 +160,19 @@ class PpgEncoder:
             if fault is not None:
                 raise WindowError(f"window {index}: {fault}")
 
-    def _row_samples(self, granularity: Granularity) -> int | None:
-        """Samples that a row describes, at the encoder's rate; None is the whole window."""
-        if granularity == Granularity.WINDOW or self.info.segment_tokens is None:
-            return None
-        return self.info.segment_tokens * self._encoder.stride
-
-    @property
-    def _num_lanes(self) -> int:
-        return torch.get_num_threads() if self.device.type == "cpu" else 1
-
     def _most_per_pass(self, num_samples: int) -> int:
         return max(1, PASS_SAMPLES[self.device.type] // max(1, num_samples))
 
     def _passes(self, samples: Signals, granularity: Granularity) -> list[Rows]:
         """Rows pass by pass: side by side where there are several, on all cores if not."""
-        num_lanes = self._num_lanes
-        evenly = divide_up(len(samples), num_lanes)
+        at_once = num_lanes(self.device)
+        evenly = divide_up(len(samples), at_once)
         size = max(1, min(evenly, self._most_per_pass(samples.shape[-1])))
         passes = [samples[start : start + size] for start in range(0, len(samples), size)]
         embed = partial(self._pass, granularity=granularity)
         is_alone = len(passes) == 1 and samples.size > ONE_CORE_SAMPLES
-        if num_lanes == 1 or is_alone:
-            return [embed(one, stretches=num_lanes) for one in passes]
+        if at_once == 1 or is_alone:
+            return [embed(one, stretches=at_once) for one in passes]
         return list(lanes().map(embed, passes))
 
     def _pass(self, samples: Signals, granularity: Granularity, stretches: int = 1) -> Rows:
@@ -241,7 +202,7 @@ class PpgEncoder:
     def _quality(self, samples: Signals, granularity: Granularity) -> Float[np.ndarray, "N R"]:
         own_hz = self.info.fs_hz
         num_windows, num_samples = samples.shape
-        size = self._row_samples(granularity) or max(1, num_samples)
+        size = self.row_samples(granularity) or max(1, num_samples)
         num_whole = num_samples // size
         whole = samples[:, : num_whole * size].reshape(num_windows, num_whole, size)
         rest = samples[:, None, num_whole * size :]
@@ -253,6 +214,11 @@ class PpgEncoder:
         num_rows = len(self.row_starts_s(samples.shape[-1], None, granularity))
         shape = (0, num_rows, self.info.embedding_dim)
         return Rows(np.empty(shape, np.float32), np.empty(shape[:2], np.float32))
+
+
+def num_lanes(device: torch.device) -> int:
+    """How many passes a device computes well side by side, asked for by the calling thread."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
@@ -268,8 +234,3 @@ def load_encoder(source: str | Path, device: str = "cpu") -> PpgEncoder:
     """
     encoder, info = read_encoder(encoder_path(source))
     return PpgEncoder(encoder, info, torch.device(device))
-
-
-def encoder_path(source: str | Path) -> Path:
-    """Where an encoder lies that is named by its path or as `default`."""
-    return DEFAULT_ENCODER_FOLDER if str(source) == DEFAULT_ENCODER else Path(source)

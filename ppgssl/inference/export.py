@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ppgssl.errors import InputError, RunError
-from ppgssl.inference.encoder import encoder_path
+from ppgssl.inference.encoder_path import encoder_path
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
 

@@ -12,10 +12,9 @@ from threading import Barrier
 import torch
 
 
-@cache
-def lanes() -> ThreadPoolExecutor:
-    """As many as PyTorch uses threads where it is first called; they stay for good."""
-    count = torch.get_num_threads()
+def start_lanes(count: int) -> ThreadPoolExecutor:
+    """A pool of so many; what it is called from keeps its number of threads."""
+    usual = torch.get_num_threads()
     started = Barrier(count + 1)
 
     def begin() -> None:
@@ -27,5 +26,11 @@ def lanes() -> ThreadPoolExecutor:
     for _ in range(count):
         pool.submit(lambda: None)
     started.wait()
-    torch.set_num_threads(count)  # is what threads begin with from here on, too
+    torch.set_num_threads(usual)  # is what threads begin with from here on, too
     return pool
+
+
+@cache
+def lanes() -> ThreadPoolExecutor:
+    """As many as PyTorch uses threads where it is first called; they stay for good."""
+    return start_lanes(torch.get_num_threads())

@@ -113,7 +113,10 @@ def check_request(file: EmbeddingFile, queries: Queries, k: int) -> int:
     """
     if k < 1:
         raise EmbeddingsError(f"expected to look for at least 1 window, got {k}")
-    file.check_comparable(queries.file)
+    if queries.file is None:
+        file.check_origin(queries.vectors.shape[1], None, whose="what was asked about")
+    else:
+        file.check_comparable(queries.file)
     return min(k, max(1, file.num_rows))
 
 
@@ -127,7 +130,7 @@ def is_excluded(
 ) -> Bool[np.ndarray, "Q N"]:
     """Which rows a window is not to find: itself, and where so asked those of its recording."""
     excluded = np.zeros((len(queries), rows.shape[-1]), bool)
-    if file.path.samefile(queries.file.path):
+    if queries.file is not None and file.path.samefile(queries.file.path):
         excluded |= rows == queries.rows[:, None]
     if same_recording:
         excluded |= recording_ids == queries.recording_ids[:, None]

@@ -21,14 +21,14 @@ class Queries:
     """Windows asked about.
 
     Attributes:
-        file: The one that they are rows of.
+        file: The one that they are rows of; None: embedded elsewhere.
         rows: Their places in it.
         recording_ids: Of each.
         start_s: Where in its recording each begins, seconds.
         vectors: Their embeddings.
     """
 
-    file: EmbeddingFile
+    file: EmbeddingFile | None
     rows: Int[np.ndarray, " Q"]
     recording_ids: npt.NDArray[np.object_]
     start_s: Float[np.ndarray, " Q"]
@@ -80,6 +80,13 @@ def queries_of(file: EmbeddingFile, rows: Int[np.ndarray, " Q"]) -> Queries:
         sound["start_s"].to_numpy(),
         file.vectors(sound),
     )
+
+
+def queries_from(vectors: Float[np.ndarray, "Q D"]) -> Queries:
+    """Embeddings that are of no file and no recording."""
+    count = len(vectors)
+    nowhere = np.full(count, "", np.object_)
+    return Queries(None, np.full(count, -1), nowhere, np.full(count, np.nan), vectors)
 
 
 def _by_row(file: EmbeddingFile, row: int) -> Int[np.ndarray, " Q"]:

@@ -3,6 +3,9 @@
 Import is light: the service reads these settings without loading what computes.
 """
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from ppgssl.errors import DatasetError
@@ -30,6 +33,11 @@ class EmbeddingSettings(BaseModel):
     window_seconds: float | None = Field(default=None, ge=SHORTEST_WINDOW_S, allow_inf_nan=False)
     fs_hz: PositiveFloat | None = Field(default=None, allow_inf_nan=False)
     channel: str | None = None
+
+    @classmethod
+    def of_job(cls, config: Mapping[str, Any]) -> Self:
+        """What of a job's config is bulk embedding's own."""
+        return cls.model_validate({name: config[name] for name in cls.model_fields & config.keys()})
 
     def refuse_of_recordings(self, dataset: str) -> None:
         """Refuse what makes no sense for a dataset.

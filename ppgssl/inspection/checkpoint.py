@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from ppgssl.errors import CheckpointError, InputError
 from ppgssl.inspection.description import Description, Sheet
-from ppgssl.models.encoder_file import (
+from ppgssl.models.encoder_info import (
     INFO_FILE,
     WEIGHTS_FILE,
     EncoderInfo,

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from ppgssl.data.dataset import is_dataset
 from ppgssl.data.recordings import find_recordings
 from ppgssl.inference.embedding_file import holds_embeddings
-from ppgssl.inference.encoder import encoder_path
+from ppgssl.inference.encoder_path import encoder_path
 from ppgssl.inspection.checkpoint import describe_checkpoint
 from ppgssl.inspection.dataset import describe_dataset
 from ppgssl.inspection.description import Description
 from ppgssl.inspection.embeddings import describe_embeddings
 from ppgssl.inspection.recordings import describe_recordings
-from ppgssl.models.encoder_file import WEIGHTS_FILE, find_checkpoint_folder
+from ppgssl.models.encoder_info import WEIGHTS_FILE, find_checkpoint_folder
 
 
 @dataclass(frozen=True, slots=True)

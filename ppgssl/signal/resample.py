@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import resample_poly
 
 # The polyphase ratio is the simplest that drifts by less than 0.1 s a day: MIMIC's rate of
 # 124.945 Hz, say, needs large factors, and the filter grows with them.
@@ -38,6 +37,8 @@ def resample(x: npt.NDArray[np.floating], fs_in_hz: float, fs_out_hz: float) -> 
     ratio = _simplest_ratio(fs_out_hz / fs_in_hz)
     if ratio == 1:
         return x
+    from scipy.signal import resample_poly  # takes longer to import than all else here together
+
     kind = np.float32 if x.dtype == np.float32 else np.float64
     samples = x.astype(kind, copy=False)
     mean = samples.mean(axis=-1, keepdims=True)

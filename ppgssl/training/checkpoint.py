@@ -30,7 +30,7 @@ from torch import nn
 from ppgssl.config import Config, build_config, read_yaml
 from ppgssl.errors import CheckpointError, CheckpointWriteError
 from ppgssl.models.autoencoder import Autoencoder
-from ppgssl.models.encoder_file import INFO_FILE, WEIGHTS_FILE, EncoderInfo
+from ppgssl.models.encoder_info import INFO_FILE, WEIGHTS_FILE, EncoderInfo
 from ppgssl.training.history import History
 
 MODEL_FILE = "model.safetensors"

@@ -184,19 +184,23 @@ def settings_in(folder: Path, **given: object) -> Settings:
 
 
 def make_dataset(
-    folder: Path, *, samples: int = 1250, labels: Mapping[str, float] | None = None
+    folder: Path,
+    *,
+    windows: int = 2,
+    samples: int = 1250,
+    labels: Mapping[str, float] | None = None,
 ) -> None:
-    """Two training windows at 125 Hz, with these labels."""
-    signal = np.ones((2, samples), np.float32)
+    """Training windows of one recording, side by side, at 125 Hz, with these labels."""
+    signal = np.ones((windows, samples), np.float32)
     rows = windows_table(
         signal=signal,
         denoised=signal,
-        recording_ids=["r", "r"],
-        subject_ids=["s", "s"],
-        start_s=[0.0, samples / 125],
-        valid_s=[samples / 125] * 2,
-        sqi=[1.0, 1.0],
-        labels=pa.table({name: [value] * 2 for name, value in (labels or {}).items()}),
+        recording_ids=["r"] * windows,
+        subject_ids=["s"] * windows,
+        start_s=np.arange(windows) * samples / 125,
+        valid_s=[samples / 125] * windows,
+        sqi=[1.0] * windows,
+        labels=pa.table({name: [value] * windows for name, value in (labels or {}).items()}),
     )
     columns = dict.fromkeys(labels or {}, pa.float64())
     with DatasetWriter(folder, fs_hz=125.0, window_samples=samples, labels=columns) as writer:

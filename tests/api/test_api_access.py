@@ -155,7 +155,7 @@ def test_a_service_whose_own_encoder_is_damaged_is_not_ready(
 ):
     damaged = shutil.copytree(best_folder, tmp_path / "damaged")
     (damaged / "encoder.json").write_text("{}")
-    monkeypatch.setattr("ppgssl.inference.encoder.DEFAULT_ENCODER_FOLDER", damaged)
+    monkeypatch.setattr("ppgssl.inference.encoder_path.DEFAULT_ENCODER_FOLDER", damaged)
 
     answer = service.http.get("/readyz")
 

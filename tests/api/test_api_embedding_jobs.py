@@ -31,7 +31,7 @@ def make_recordings(folder: Path) -> None:
 @pytest.fixture
 def ready(service: Service, best_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service with a dataset, a folder of recordings, one of notes, and an encoder `default`."""
-    monkeypatch.setattr("ppgssl.inference.encoder.DEFAULT_ENCODER_FOLDER", best_folder)
+    monkeypatch.setattr("ppgssl.inference.encoder_path.DEFAULT_ENCODER_FOLDER", best_folder)
     root = service.settings.data_root
     make_dataset(root / "made")
     make_recordings(root / "clinic" / "ward")

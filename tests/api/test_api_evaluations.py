@@ -143,7 +143,7 @@ def test_a_damaged_encoder_is_refused(labelled: Service, best_folder: Path):
 def test_the_model_default_is_found_as_for_embeddings(
     labelled: Service, best_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("ppgssl.inference.encoder.DEFAULT_ENCODER_FOLDER", best_folder)
+    monkeypatch.setattr("ppgssl.inference.encoder_path.DEFAULT_ENCODER_FOLDER", best_folder)
     window = {"input": [[0.0, 1.0] * 625]}
 
     shipped = submit(labelled, {}).json()["config"]["encoder"]

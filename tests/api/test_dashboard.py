@@ -4,18 +4,20 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from headless_browser import Page, browsing, find_chromium
+from browser import AXE, VIOLATIONS, wait_until
+from embedding_files import write_turning
 from live_service import Service, make_dataset, serving, settings_in
+from playwright.sync_api import Page
 from test_api_reconstructions import put_down
 
 from ppgssl.config import load_config
 from ppgssl.data.simulated import write_simulated
 from ppgssl.jobs.records import JobError, LossPoint, NewJob, Report
+from ppgssl.jobs.tables import Job
 from ppgssl.training import collapse
 
 REPORT = json.dumps(
@@ -72,10 +74,6 @@ FILL = """
         label.querySelector('input, select').value = '{value}';
     }})()
 """
-AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-VIOLATIONS = """
-    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
-"""
 DROP = """
     (() => {{
         const bytes = Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0));
@@ -118,34 +116,16 @@ def test_only_the_dashboards_own_files_are_served(service: Service, path: str):
     assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
 
 
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    browser = find_chromium()
-    if browser is None:
-        pytest.skip("no Chromium on the PATH")
-    with browsing(browser) as tab:
-        yield tab
-
-
-@pytest.fixture
-def page(tab: Page) -> Iterator[Page]:
-    """A page that nothing may go wrong in; it is left before its service stops."""
-    yield tab
-    tab.open("about:blank")
-    errors, tab.errors = tab.errors, []
-    assert errors == []
-
-
 @pytest.mark.browser
 def test_curves_grow_while_they_are_watched(service: Service, page: Page):
     claim = service.run("a job <b>with</b> markup")
     service.record(claim, [1, 2], log_lines=["first line"])
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}")
-    page.wait_for("document.querySelector('.legend').innerText.includes('0.5 at step 2')")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}")
+    wait_until(page, "document.querySelector('.legend').innerText.includes('0.5 at step 2')")
     service.record(claim, [4], log_lines=["second line"])
-    page.wait_for("document.querySelector('.legend').innerText.includes('0.25 at step 4')")
-    page.wait_for("document.querySelector('.log').innerText.includes('second line')")
+    wait_until(page, "document.querySelector('.legend').innerText.includes('0.25 at step 4')")
+    wait_until(page, "document.querySelector('.log').innerText.includes('second line')")
 
     assert page.evaluate("document.querySelector('h1').innerText") == "a job <b>with</b> markup"
 
@@ -155,8 +135,8 @@ def test_arrow_keys_read_the_curves(service: Service, page: Page):
     claim = service.run()
     service.record(claim, [1, 2, 4])
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}")
-    page.wait_for("document.querySelector('.legend').innerText.includes('0.25 at step 4')")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}")
+    wait_until(page, "document.querySelector('.legend').innerText.includes('0.25 at step 4')")
     page.evaluate(PRESS.format("ArrowLeft"))
     page.evaluate(PRESS.format("ArrowLeft"))
 
@@ -170,8 +150,8 @@ def test_the_address_says_which_curves_are_shown(service: Service, page: Page):
     service.record(ours, [1])
     service.record(theirs, [2])
 
-    page.open(f"{service.url}/#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5&with={theirs.job.id}")
-    page.wait_for("document.querySelector('.legend').innerText.includes('theirs, training')")
+    page.goto(f"{service.url}/#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5&with={theirs.job.id}")
+    wait_until(page, "document.querySelector('.legend').innerText.includes('theirs, training')")
 
     assert page.evaluate("document.querySelector('.legend').innerText").split("\n") == [
         "this job, training 0.5 at step 1",
@@ -179,7 +159,9 @@ def test_the_address_says_which_curves_are_shown(service: Service, page: Page):
     ]
     assert page.evaluate("document.querySelector('[type=checkbox]').checked")
     page.evaluate("document.querySelector('[aria-label=\"Leave out theirs\"]').click()")
-    page.wait_for("document.querySelector('.legend').innerText.trim() == 'training 0.5 at step 1'")
+    wait_until(
+        page, "document.querySelector('.legend').innerText.trim() == 'training 0.5 at step 1'"
+    )
     assert page.evaluate("location.hash") == f"#/jobs/{ours.job.id}?value=mse&log=1&smooth=0.5"
 
 
@@ -193,8 +175,8 @@ def test_the_health_of_every_epoch_is_drawn(service: Service, page: Page):
     ]
     service.store.record(claim.lease, Report(points=health))
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}")
-    page.wait_for("document.querySelectorAll('.figures figure').length == 2")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}")
+    wait_until(page, "document.querySelectorAll('.figures figure').length == 2")
 
     said = page.evaluate(
         "[...document.querySelectorAll('.spark')].map(s => s.ariaLabel).join('; ')"
@@ -211,8 +193,10 @@ def test_the_pace_of_a_run_is_drawn(service: Service, page: Page):
         memory = {"device_memory_bytes": step * 2**30}
         service.store.record(claim.lease, Report(progress=told | memory | {"windows_per_s": speed}))
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}?pace=device_memory_bytes")
-    page.wait_for("document.querySelector('[aria-label=Pace]').innerText.includes('GiB 2 at step')")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}?pace=device_memory_bytes")
+    wait_until(
+        page, "document.querySelector('[aria-label=Pace]').innerText.includes('GiB 2 at step')"
+    )
 
     offered = page.evaluate("document.querySelector('[aria-label=Figure]').innerText")
     assert offered.split("\n") == ["Windows per second", "Time per step", "Device's memory in use"]
@@ -223,15 +207,29 @@ def test_reconstructions_are_walked_through_epoch_by_epoch(service: Service, pag
     claim = service.run()
     put_down(service, claim)
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?epoch=1")
-    page.wait_for("document.querySelector('.facts').innerText.includes('0 %')")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?epoch=1")
+    wait_until(page, "document.querySelector('.facts').innerText.includes('0 %')")
     page.evaluate("document.querySelector('[type=range]').value = 1")
     page.evaluate("document.querySelector('[type=range]').dispatchEvent(new Event('input'))")
-    page.wait_for("document.querySelector('.facts').innerText.includes('75 %')")
+    wait_until(page, "document.querySelector('.facts').innerText.includes('75 %')")
 
     assert page.evaluate("location.hash") == f"#/jobs/{claim.job.id}/reconstructions"
     shown = page.evaluate("document.querySelector('.chart').ariaLabel")
     assert shown.startswith("Signals, epoch 2: target ")
+
+
+@pytest.mark.browser
+def test_a_part_of_a_long_reconstruction_is_fetched_in_detail(service: Service, page: Page):
+    claim = service.run()
+    put_down(service, claim, times=60)
+
+    with page.expect_response(lambda answer: "from_s=" in answer.url) as detail:
+        page.goto(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?from=300&to=304")
+    seconds = [at for at, _ in detail.value.json()["curves"]["output"]]
+
+    assert (seconds[0], seconds[-1]) == (296.0, 308.0)
+    assert np.diff(seconds) == pytest.approx(1 / 125)
+    assert page.evaluate("location.hash").endswith("?from=300.00&to=304.00")
 
 
 @pytest.mark.browser
@@ -248,8 +246,8 @@ def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Servic
     points = [LossPoint(1, 1, "val", {"total": 1.0} | limits | beyond)]
     service.store.record(claim.lease, Report(points=points))
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}")
-    page.wait_for("document.querySelectorAll('.limit').length == 4")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}")
+    wait_until(page, "document.querySelectorAll('.limit').length == 4")
 
     told = page.evaluate("[...document.querySelectorAll('.limit')].map(p => p.innerText)")
     assert told == [
@@ -267,8 +265,8 @@ def test_a_job_tells_what_differs_from_its_preset(service: Service, page: Page):
     job = service.store.create(NewJob("pretrain", config, dataset="made", request=request))
     usual = load_config("small").training.epochs
 
-    page.open(f"{service.url}/#/jobs/{job.id}")
-    page.wait_for("document.body.innerText.includes('Differs from the preset small')")
+    page.goto(f"{service.url}/#/jobs/{job.id}")
+    wait_until(page, "document.body.innerText.includes('Differs from the preset small')")
 
     assert (
         page.evaluate(
@@ -284,10 +282,10 @@ def test_a_failed_job_says_why(service: Service, page: Page):
     service.store.record(claim.lease, Report(warnings=["beware"]))
     service.store.fail(claim.lease, JobError("non_finite_loss", "the loss became nan"))
 
-    page.open(f"{service.url}/#/jobs/{claim.job.id}")
-    page.wait_for("document.body.innerText.includes('non_finite_loss: the loss became nan')")
+    page.goto(f"{service.url}/#/jobs/{claim.job.id}")
+    wait_until(page, "document.body.innerText.includes('non_finite_loss: the loss became nan')")
 
-    assert "beware" in page.text()
+    assert "beware" in page.inner_text("body")
     assert page.evaluate("[...document.querySelectorAll('button')].every(b => b.disabled)")
 
 
@@ -296,12 +294,12 @@ def test_a_queued_job_is_paused_and_resumed_by_its_buttons(service: Service, pag
     job = service.queue()
     press = "[...document.querySelectorAll('button')].find(b => b.innerText == '{}').click()"
 
-    page.open(f"{service.url}/#/jobs/{job.id}")
-    page.wait_for("document.querySelector('.badge[data-status=queued]')")
+    page.goto(f"{service.url}/#/jobs/{job.id}")
+    wait_until(page, "document.querySelector('.badge[data-status=queued]')")
     page.evaluate(press.format("Pause"))
-    page.wait_for("document.querySelector('.badge[data-status=paused]')")
+    wait_until(page, "document.querySelector('.badge[data-status=paused]')")
     page.evaluate(press.format("Resume"))
-    page.wait_for("document.querySelector('.badge[data-status=queued]')")
+    wait_until(page, "document.querySelector('.badge[data-status=queued]')")
 
     assert service.store.get(job.id).status == "queued"
 
@@ -310,10 +308,10 @@ def test_a_queued_job_is_paused_and_resumed_by_its_buttons(service: Service, pag
 def test_the_report_of_an_evaluation_is_shown_with_its_pictures(service: Service, page: Page):
     job = service.evaluated({"report.json": REPORT, "report.md": b"", "scores.png": GREEN_DOT})
 
-    page.open(f"{service.url}/#/jobs/{job.id}")
-    page.wait_for("document.querySelector('.report img').naturalWidth == 1")
+    page.goto(f"{service.url}/#/jobs/{job.id}")
+    wait_until(page, "document.querySelector('.report img').naturalWidth == 1")
 
-    text = page.text()
+    text = page.inner_text("body")
     assert "Log spectrum\t6.41 (5.9 to 7)\t0.65 (0.6 to 0.7)" in text
     assert "80 windows of 8 people" in text
     assert "the others: better; mean absolute error differs by -1.5 (-2 to -1)" in text
@@ -328,23 +326,26 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
 ):
     make_dataset(service.settings.data_root / "made")
 
-    page.open(service.url)
-    page.wait_for("document.querySelector('details')")
+    page.goto(service.url)
+    wait_until(page, "document.querySelector('details')")
     page.evaluate("document.querySelector('details').open = true")
-    page.wait_for("document.querySelector('.setting')")
+    wait_until(page, "document.querySelector('.setting')")
     for path, value in [
         ("training.epochs", "7"),
         ("model.spectral_path", "false"),
         ("data.load_in_memory", "true"),
+        ("model.segment_seconds", "null"),
         ("model.context_dilations", "[1, 2]"),
     ]:
         page.evaluate(FILL.format(path=path, value=value))
+    page.select_option("[aria-describedby='help-training.devices']", "number")
+    page.fill("input[aria-describedby='help-training.devices']", "1")
     shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
     choices = page.evaluate(
         f"[...{FIELD.format(path='data.load_in_memory')}.options].map(({{value}}) => value)"
     )
     page.evaluate("document.querySelector('form').requestSubmit()")
-    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+    wait_until(page, "location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
 
     [job] = service.store.jobs(limit=1).items
     assert choices == ["", "auto", "true", "false"]
@@ -354,8 +355,12 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
     assert job.request["preset"] == "small"
     assert job.request["config"] == {
         "data": {"window_seconds": 10, "fs_hz": 125, "load_in_memory": True},
-        "training": {"epochs": 7},
-        "model": {"spectral_path": False, "context_dilations": [1, 2]},
+        "training": {"epochs": 7, "devices": 1},
+        "model": {
+            "spectral_path": False,
+            "context_dilations": [1, 2],
+            "segment_seconds": None,
+        },
     }
 
 
@@ -363,16 +368,17 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
 def test_a_setting_that_cannot_be_read_is_named(service: Service, page: Page):
     make_dataset(service.settings.data_root / "made")
 
-    page.open(service.url)
-    page.wait_for("document.querySelector('details')")
+    page.goto(service.url)
+    wait_until(page, "document.querySelector('details')")
     page.evaluate("document.querySelector('details').open = true")
-    page.wait_for("document.querySelector('.setting')")
+    wait_until(page, "document.querySelector('.setting')")
     page.evaluate(FILL.format(path="model.context_dilations", value="one, four"))
     page.evaluate("document.querySelector('form').requestSubmit()")
 
-    page.wait_for(
+    wait_until(
+        page,
         "document.querySelector('[role=alert]').innerText"
-        " == \"model.context_dilations: expected JSON such as [1,4], got 'one, four'\""
+        " == \"model.context_dilations: expected JSON such as [1,4], got 'one, four'\"",
     )
     assert service.store.jobs(limit=1).items == []
 
@@ -382,15 +388,15 @@ def test_an_evaluation_is_submitted_by_the_form(service: Service, best_folder: P
     make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 60.0, "age": 40.0})
     trained = service.trained(best_folder)
 
-    page.open(service.url)
-    page.wait_for("document.querySelector('details')")
+    page.goto(service.url)
+    wait_until(page, "document.querySelector('details')")
     page.evaluate("document.querySelector('details').open = true")
-    page.wait_for("document.querySelector('input[value=age]')")
+    wait_until(page, "document.querySelector('input[value=age]')")
     page.evaluate(CHOOSE_EVALUATION)
     page.evaluate("document.querySelector('input[value=age]').click()")
     page.evaluate(f"document.querySelector('option[value={trained.id}]').selected = true")
     page.evaluate("document.querySelector('form').requestSubmit()")
-    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+    wait_until(page, "location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
 
     [job] = service.store.jobs(limit=1).items
     assert (job.kind, job.config["labels"]) == ("evaluate", ["age"])
@@ -401,10 +407,10 @@ def test_an_evaluation_is_submitted_by_the_form(service: Service, best_folder: P
 def test_what_a_job_embedded_is_shown_with_its_file(service: Service, page: Page):
     job = service.embedded(windows=1234, rows=1234, refused=2, unreadable={"a": "<b>broken</b>"})
 
-    page.open(f"{service.url}/#/jobs/{job.id}")
-    page.wait_for("document.querySelector('a[download]')")
+    page.goto(f"{service.url}/#/jobs/{job.id}")
+    wait_until(page, "document.querySelector('a[download]')")
 
-    text = page.text()
+    text = page.inner_text("body")
     link = page.evaluate("document.querySelector('a[download]').getAttribute('href')")
     assert link == f"/v1/jobs/{job.id}/embeddings/embeddings.parquet"
     assert "1,234, one per window" in text
@@ -425,15 +431,15 @@ def test_a_bulk_embedding_is_submitted_by_the_form(service: Service, best_folder
     )
     trained = service.trained(best_folder)
 
-    page.open(service.url)
-    page.wait_for("document.querySelector('details')")
+    page.goto(service.url)
+    wait_until(page, "document.querySelector('details')")
     page.evaluate("document.querySelector('details').open = true")
-    page.wait_for(f"document.querySelector('option[value={trained.id}]')")
+    wait_until(page, f"document.querySelector('option[value={trained.id}]')")
     page.evaluate(CHOOSE_EVALUATION.replace("evaluate", "embed"))
     page.evaluate("document.querySelector('[placeholder^=instead]').value = 'clinic'")
     page.evaluate(f"document.querySelector('option[value={trained.id}]').selected = true")
     page.evaluate("document.querySelector('form').requestSubmit()")
-    page.wait_for("location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
+    wait_until(page, "location.hash.startsWith('#/jobs/') && document.querySelector('.badge')")
 
     [job] = service.store.jobs(limit=1).items
     assert (job.kind, job.dataset) == ("embed", "clinic")
@@ -444,30 +450,32 @@ def test_a_bulk_embedding_is_submitted_by_the_form(service: Service, best_folder
 def test_ten_minutes_are_panned_and_the_address_follows(service: Service, page: Page):
     make_dataset(service.settings.data_root / "long", samples=75_000)
 
-    page.open(f"{service.url}/#/datasets/long")
-    page.wait_for("document.querySelector('tbody a[href*=windows]')")
+    page.goto(f"{service.url}/#/datasets/long")
+    wait_until(page, "document.querySelector('tbody a[href*=windows]')")
     page.evaluate("document.querySelector('tbody a[href*=windows]').click()")
-    page.wait_for("document.querySelector('.legend').innerText.includes('recorded 1 at 599.992 s')")
+    wait_until(
+        page, "document.querySelector('.legend').innerText.includes('recorded 1 at 599.992 s')"
+    )
     page.evaluate("document.querySelector('[aria-label^=Seconds]').value = '10'")
     page.evaluate(
         "document.querySelector('[aria-label^=Seconds]').dispatchEvent(new Event('change'))"
     )
-    page.wait_for("location.hash.endsWith('?from=0.00&to=10.00')")
+    wait_until(page, "location.hash.endsWith('?from=0.00&to=10.00')")
     page.evaluate("document.querySelector('[type=range]').value = 500")
     page.evaluate("document.querySelector('[type=range]').dispatchEvent(new Event('input'))")
-    page.wait_for("location.hash.endsWith('?from=295.00&to=305.00')")
+    wait_until(page, "location.hash.endsWith('?from=295.00&to=305.00')")
 
 
 @pytest.mark.browser
 def test_a_dataset_shows_its_quality_and_its_windows(service: Service, page: Page):
     make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
 
-    page.open(f"{service.url}/#/datasets/made")
-    page.wait_for("document.querySelectorAll('[aria-label=Windows] tbody tr').length == 2")
+    page.goto(f"{service.url}/#/datasets/made")
+    wait_until(page, "document.querySelectorAll('[aria-label=Windows] tbody tr').length == 2")
 
     said = page.evaluate("document.querySelector('.histogram').ariaLabel")
     assert said == "Windows by signal quality; most, 2, from 0.95 to 1.00"
-    assert "0\tr\ts\t0 s\t1\t61.5" in page.text()
+    assert "0\tr\ts\t0 s\t1\t61.5" in page.inner_text("body")
 
 
 def pulse_files() -> dict[str, bytes]:
@@ -485,10 +493,10 @@ def test_a_dropped_file_is_embedded(service: Service, best_folder: Path, page: P
     trained = service.trained(best_folder)
     content = pulse_files()[name]
 
-    page.open(f"{service.url}/#/embed?model={trained.id}")
-    page.wait_for(f"document.querySelector('option[value={trained.id}]')?.selected")
+    page.goto(f"{service.url}/#/embed?model={trained.id}")
+    wait_until(page, f"document.querySelector('option[value={trained.id}]')?.selected")
     page.evaluate(DROP.format(name=name, content=base64.b64encode(content).decode()))
-    page.wait_for("document.querySelector('canvas.picture')")
+    wait_until(page, "document.querySelector('canvas.picture')")
 
     shown = json.loads(page.evaluate("document.querySelector('textarea').value"))
     [answered] = service.http.post(
@@ -498,17 +506,19 @@ def test_a_dropped_file_is_embedded(service: Service, best_folder: Path, page: P
         headers={"Content-Type": "application/octet-stream", "Accept": "application/json"},
     ).json()["data"]
     assert shown == pytest.approx(answered["embedding"], abs=1e-4)
-    assert "Samples\n1,250" in page.text()
+    assert "Samples\n1,250" in page.inner_text("body")
 
 
 @pytest.mark.browser
 def test_a_dropped_file_without_numbers_says_what_was_expected(service: Service, page: Page):
-    page.open(f"{service.url}/#/embed")
-    page.wait_for("document.querySelector('.zone')")
+    page.goto(f"{service.url}/#/embed")
+    wait_until(page, "document.querySelector('.zone')")
     content = base64.b64encode(b"no,numbers\nat,all\n").decode()
     page.evaluate(DROP.format(name="words.csv", content=content))
 
-    page.wait_for("document.querySelector('[role=alert]').innerText.startsWith('no column of num')")
+    wait_until(
+        page, "document.querySelector('[role=alert]').innerText.startsWith('no column of num')"
+    )
 
 
 @pytest.mark.browser
@@ -516,8 +526,9 @@ def test_a_dropped_file_without_numbers_says_what_was_expected(service: Service,
 def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page: Page, view: str):
     service.trained(best_folder)
 
-    page.open(f"{service.url}/#/{view}", width=360, height=700)
-    page.wait_for("document.querySelector('.card')?.innerText")
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto(f"{service.url}/#/{view}")
+    wait_until(page, "document.querySelector('.card')?.innerText")
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
@@ -525,9 +536,8 @@ def test_no_view_is_wider_than_a_phone(service: Service, best_folder: Path, page
 @pytest.mark.browser
 @pytest.mark.parametrize("is_dark", [False, True])
 def test_no_view_breaks_a_rule_of_accessibility(
-    service: Service, best_folder: Path, page: Page, is_dark: bool
+    service: Service, best_folder: Path, tmp_path: Path, page: Page, is_dark: bool
 ):
-    make_dataset(service.settings.data_root / "made", labels={"hr_bpm": 61.5})
     trained = service.trained(best_folder)
     running = service.run()
     service.record(running, [1, 2], log_lines=["a line"])
@@ -537,8 +547,11 @@ def test_no_view_breaks_a_rule_of_accessibility(
         Report(points=[LossPoint(2, 1, "val", health)], warnings=["beware"]),
     )
     put_down(service, running)
+    mapped = mapped_job(service, tmp_path)
     views = {
         "": "details",
+        f"jobs/{mapped.id}": "a[download]",
+        f"jobs/{mapped.id}/map?row=1": "figure path",
         f"jobs/{running.job.id}/reconstructions": "[aria-label=Spectra] .legend span",
         f"jobs/{running.job.id}?with={trained.id}": ".limit",
         f"jobs/{trained.id}": ".rows",
@@ -549,10 +562,11 @@ def test_no_view_breaks_a_rule_of_accessibility(
         "embed": "option",
     }
 
+    page.emulate_media(color_scheme="dark" if is_dark else "light")
     for view, awaited in views.items():
-        page.open("about:blank")
-        page.open(f"{service.url}/#/{view}", dark=is_dark)
-        page.wait_for(f"document.querySelector('{awaited}')")
+        page.goto("about:blank")
+        page.goto(f"{service.url}/#/{view}")
+        wait_until(page, f"document.querySelector('{awaited}')")
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         page.evaluate(f"{AXE.read_text()}; 0")
 
@@ -563,11 +577,69 @@ def test_no_view_breaks_a_rule_of_accessibility(
 def test_a_service_with_a_key_asks_for_it(tmp_path: Path, page: Page):
     with serving(settings_in(tmp_path, api_key="tell-nobody")) as service:
         service.queue("the secret job")
-        page.open(service.url)
-        page.wait_for("document.querySelector('input[type=password]')")
+        page.goto(service.url)
+        wait_until(page, "document.querySelector('input[type=password]')")
         page.evaluate("document.querySelector('input[type=password]').value = 'tell-nobody'")
         page.evaluate("document.querySelector('form').requestSubmit()")
-        page.wait_for("document.body.innerText.includes('the secret job')")
-        page.open("about:blank")
+        wait_until(page, "document.body.innerText.includes('the secret job')")
+        page.goto("about:blank")
 
     page.errors[:] = [error for error in page.errors if "401" not in error]
+
+
+def mapped_job(service: Service, folder: Path) -> Job:
+    """Six windows of the dataset `made`, a degree apart."""
+    make_dataset(service.settings.data_root / "made", windows=6, labels={"hr_bpm": 61.5})
+    windows = [("r", 10.0 * number) for number in range(6)]
+    return service.embedded(write_turning(folder / "e.parquet", windows))
+
+
+@pytest.mark.browser
+def test_a_map_is_walked_by_keys_and_its_address_leads_back(
+    service: Service, tmp_path: Path, page: Page
+):
+    job = mapped_job(service, tmp_path)
+
+    page.goto(f"{service.url}/#/jobs/{job.id}/map?by=recording_id")
+    wait_until(page, "document.querySelector('.scatter').ariaLabel?.includes('Map of 6 windows')")
+    page.focus(".scatter")
+    for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    at_the_left = page.inner_text(".bar [role=status]")
+    page.keyboard.press("Enter")
+    wait_until(page, "document.querySelectorAll('[aria-label=\"Nearest windows\"] figure').length")
+    row = int(page.evaluate("new URLSearchParams(location.hash.split('?')[1]).get('row')"))
+    page.reload()
+    wait_until(page, "document.querySelectorAll('[aria-label=\"Nearest windows\"] figure').length")
+
+    assert at_the_left.startswith(f"Row {row}: ")
+    assert row in (0, 5)  # the ends of the turn
+    nearest = page.inner_text("[aria-label='Nearest windows'] figure:first-child")
+    assert nearest.startswith("r, 10 s" if row == 0 else "r, 40 s")
+
+
+@pytest.mark.browser
+def test_a_window_of_the_map_is_shown_with_its_labels_and_signal(
+    service: Service, tmp_path: Path, page: Page
+):
+    job = mapped_job(service, tmp_path)
+
+    page.goto(f"{service.url}/#/jobs/{job.id}/map?row=1&by=hr_bpm")
+    wait_until(page, "document.querySelector('.chart + .legend').innerText.includes('recorded 1')")
+    wait_until(page, "document.querySelectorAll('.spark path').length >= 1")
+
+    told = page.inner_text("[aria-label=Window]")
+    assert "window 1" in told
+    assert "Hr bpm\n61.5" in told
+    assert page.inner_text("[aria-label=Map] .legend").split() == ["61.5", "61.5"]
+
+
+@pytest.mark.browser
+def test_a_map_that_cannot_be_made_says_why(service: Service, tmp_path: Path, tab: Page):
+    job = service.embedded(write_turning(tmp_path / "e.parquet", [("r", 0.0)]))
+
+    tab.goto(f"{service.url}/#/jobs/{job.id}/map")
+    wait_until(tab, "document.querySelector('[role=alert]').innerText.includes('a map needs 4')")
+    tab.goto(
+        "about:blank"
+    )  # a refused request is an error to the console: `page` would not have it

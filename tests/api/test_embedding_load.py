@@ -10,37 +10,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from encoder_gate import Gate
 from live_service import Service, serving, settings_in
 
-from ppgssl.inference.encoder import PpgEncoder
 from ppgssl.inference.export import PARITY, relative_distance
 
 RAW = {"Content-Type": "application/octet-stream", "Accept": "application/octet-stream"}
-
-
-class Gate:
-    """Every encoder waits here before it computes."""
-
-    def __init__(self) -> None:
-        self.opened = threading.Event()
-        self.calls = list[int]()
-
-    def wait(self, windows: np.ndarray) -> None:
-        self.calls.append(len(windows))
-        assert self.opened.wait(timeout=20)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate, embed = Gate(), PpgEncoder.embed_sound
-
-    def gated(encoder: PpgEncoder, windows, *rest):
-        gate.wait(windows)
-        return embed(encoder, windows, *rest)
-
-    monkeypatch.setattr(PpgEncoder, "embed_sound", gated)
-    yield gate
-    gate.opened.set()
 
 
 @pytest.fixture
@@ -60,16 +35,16 @@ def ask(service: Service, model: str = "default") -> httpx.Response:
         params={"model": model},
         content=pulse(),
         headers=RAW,
-        timeout=30,
+        timeout=90,
     )
 
 
 def until(condition) -> None:
-    for _ in range(2000):
+    for _ in range(6000):
         if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("it did not happen in 20 s")
+    raise AssertionError("it did not happen in a minute")
 
 
 def waiting(service: Service) -> float:
@@ -98,7 +73,7 @@ def test_a_full_queue_answers_429_with_the_time_to_wait_and_then_takes_again(
         assert int(refused.headers["retry-after"]) >= 1
         assert small.http.get("/healthz").status_code == 200
         assert small.http.get("/v1/jobs").status_code == 200
-        gate.opened.set()
+        gate.open()
         assert [answer.result().status_code for answer in taken] == [200, 200]
     assert ask(small).status_code == 200
 
@@ -110,10 +85,10 @@ def test_a_request_larger_than_the_queue_is_taken_when_it_is_alone(small: Servic
 
 
 def test_a_request_that_would_wait_too_long_is_refused(tmp_path: Path, gate: Gate):
-    gate.opened.set()
+    gate.open()
     with serving(settings_in(tmp_path, embedding_wait_seconds=1e-9)) as service:
         assert ask(service).status_code == 200  # nothing waits
-        gate.opened.clear()
+        gate.shut()
         with ThreadPoolExecutor(1) as clients:
             first = clients.submit(ask, service)
             until(lambda: len(gate.calls) == 2)
@@ -121,17 +96,17 @@ def test_a_request_that_would_wait_too_long_is_refused(tmp_path: Path, gate: Gat
             assert ask(service).status_code == 429
             assert counted(service, "create_embeddings", 429) == 1
 
-            gate.opened.set()
+            gate.open()
             assert first.result().status_code == 200
 
 
 def test_a_request_whose_body_came_after_the_queue_had_filled_is_refused(
     tmp_path: Path, gate: Gate
 ):
-    gate.opened.set()
+    gate.open()
     with serving(settings_in(tmp_path, embedding_wait_seconds=1e-9)) as service:
         assert ask(service).status_code == 200
-        gate.opened.clear()
+        gate.shut()
         with ThreadPoolExecutor(1) as clients:
             faster: list[Future[httpx.Response]] = []
 
@@ -143,9 +118,9 @@ def test_a_request_whose_body_came_after_the_queue_had_filled_is_refused(
                 yield pulse()
 
             slow = httpx.post(
-                f"{service.url}/v1/embeddings", content=overtaken(), headers=RAW, timeout=30
+                f"{service.url}/v1/embeddings", content=overtaken(), headers=RAW, timeout=90
             )
-            gate.opened.set()
+            gate.open()
 
             assert slow.status_code == 429
             assert faster[0].result().status_code == 200
@@ -163,7 +138,7 @@ def test_the_entry_of_a_client_that_left_is_dropped(service: Service, gate: Gate
             until(lambda: waiting(service) == 2)
         until(lambda: waiting(service) == 1)
 
-        gate.opened.set()
+        gate.open()
         assert computed.result().status_code == 200
     assert ask(service).status_code == 200
     assert gate.calls == [1, 1]
@@ -177,7 +152,7 @@ def test_requests_that_come_together_share_a_batch(service: Service, gate: Gate)
         until(lambda: waiting(service) == 6)
         time.sleep(0.2)  # from being counted to being queued
 
-        gate.opened.set()
+        gate.open()
         contents = {answer.result().content for answer in answers}
 
     assert gate.calls == [1, 5]

@@ -1,84 +1,78 @@
 """Which encoders are in memory, and for how long."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from live_service import Service
 
-from api.loaded_encoders import LoadedEncoders
-from ppgssl.inference import encoder as inference
+from api.encoder_process import loaded_encoders
+from api.encoder_process.loaded_encoders import LoadedEncoders
+from ppgssl.errors import CheckpointError
+from ppgssl.models.encoder_info import read_info
 
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders that encoders were loaded from."""
-    folders, load = list[str](), inference.load_encoder
+    folders, load = list[str](), loaded_encoders.load_encoder
 
     def noted(source, device):
         folders.append(str(source))
         return load(source, device)
 
-    monkeypatch.setattr(inference, "load_encoder", noted)
+    monkeypatch.setattr(loaded_encoders, "load_encoder", noted)
     return folders
 
 
-def loaded(service: Service, *, cache_bytes: int) -> LoadedEncoders:
-    settings = service.settings.model_copy(update={"encoder_cache_bytes": cache_bytes})
-    return LoadedEncoders(service.store, settings)
-
-
-def trained(service: Service, make_encoder, *base_filters: int) -> list[str]:
-    folders = [make_encoder(f"model.base_filters={filters}") for filters in base_filters]
-    return [service.trained((folder / "best").resolve()).id for folder in folders]
+def trained(make_encoder, *base_filters: int) -> list[tuple[str, str]]:
+    """Folder and sha256 of some encoders."""
+    folders = [make_encoder(f"model.base_filters={filters}") / "best" for filters in base_filters]
+    return [(str(folder), read_info(folder).sha256) for folder in folders]
 
 
 def test_the_least_recently_used_encoder_leaves_when_memory_is_short(
-    service: Service, make_encoder, loads: list[str]
+    make_encoder, loads: list[str]
 ):
-    a, b, c = trained(service, make_encoder, 2, 3, 4)
-    all_kept = loaded(service, cache_bytes=2**30)
-    num_bytes = sum(all_kept.get(job).num_bytes for job in (a, b, c))
-    encoders = loaded(service, cache_bytes=num_bytes - 1)
+    a, b, c = trained(make_encoder, 2, 3, 4)
+    all_kept = LoadedEncoders("cpu", cache_bytes=2**30)
+    num_bytes = sum(all_kept.load(*each).num_bytes for each in (a, b, c))
+    encoders = LoadedEncoders("cpu", cache_bytes=num_bytes - 1)
     loads.clear()
 
-    for job in (a, b, a, c, a):
-        encoders.get(job)
+    for each in (a, b, a, c, a):
+        encoders.load(*each)
     assert len(loads) == 3
-    encoders.get(b)
+    encoders.load(*b)
 
     assert len(loads) == 4
 
 
-def test_an_encoder_larger_than_the_cache_is_used_all_the_same(
-    service: Service, make_encoder, loads: list[str]
-):
-    (job,) = trained(service, make_encoder, 2)
-    encoders = loaded(service, cache_bytes=0)
+def test_an_encoder_is_at_hand_once_it_is_loaded(make_encoder, loads: list[str]):
+    (folder, sha256), (_, other) = trained(make_encoder, 2, 3)
+    encoders = LoadedEncoders("cpu", cache_bytes=2**30)
+    assert encoders.at_hand(sha256) is None
 
-    assert encoders.get(job) is encoders.get(job)
+    loaded = encoders.load(folder, sha256)
+
+    assert encoders.at_hand(sha256) is loaded
+    assert encoders.at_hand(other) is None
+    assert loads == [folder]
+
+
+def test_an_encoder_larger_than_the_cache_is_used_all_the_same(make_encoder, loads: list[str]):
+    (one,) = trained(make_encoder, 2)
+    encoders = LoadedEncoders("cpu", cache_bytes=0)
+
+    assert encoders.load(*one) is encoders.load(*one)
     assert len(loads) == 1
 
 
-def test_two_requests_at_once_load_an_encoder_once(service: Service, loads: list[str]):
-    encoders = loaded(service, cache_bytes=2**30)
-    together = threading.Barrier(4)
+def test_a_folder_that_holds_another_encoder_by_now_is_an_error(make_encoder):
+    (folder, _), (_, other) = trained(make_encoder, 2, 3)
 
-    def get(_: int) -> object:
-        together.wait(timeout=10)
-        return encoders.get("default")
-
-    with ThreadPoolExecutor(4) as requests:
-        found = set(requests.map(get, range(4)))
-
-    assert (len(found), len(loads)) == (1, 1)
+    with pytest.raises(CheckpointError, match="another encoder by now"):
+        LoadedEncoders("cpu", cache_bytes=0).load(folder, other)
 
 
-def test_two_names_of_the_same_weights_share_one_encoder(
-    service: Service, best_folder: Path, loads: list[str]
-):
-    first, second = service.trained(best_folder).id, service.trained(best_folder).id
-    encoders = loaded(service, cache_bytes=2**30)
-
-    assert encoders.get(first) is encoders.get(second)
+def test_a_folder_without_an_encoder_is_an_error(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="no encoder"):
+        LoadedEncoders("cpu", cache_bytes=0).load(str(tmp_path), "ab")

@@ -16,7 +16,7 @@ from api.metrics import Metrics
 def embedder(service: Service) -> Iterator[Embedder]:
     embedder = Embedder(service.store, service.settings, Metrics())
     yield embedder
-    embedder.close()
+    asyncio.run(embedder.close())
 
 
 def zeros(*lengths: int) -> list[np.ndarray]:

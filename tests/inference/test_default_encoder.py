@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ppgssl.cli.main import app
-from ppgssl.inference.encoder import DEFAULT_ENCODER_FOLDER, load_encoder
-from ppgssl.models.encoder_file import WEIGHTS_FILE
+from ppgssl.inference.encoder import load_encoder
+from ppgssl.inference.encoder_path import DEFAULT_ENCODER_FOLDER
+from ppgssl.models.encoder_info import WEIGHTS_FILE
 
 LARGEST_BYTES = 12_000_000
 CARD = DEFAULT_ENCODER_FOLDER / "MODEL_CARD.md"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ppgssl.inference.encoder import encoder_path
+from ppgssl.inference.encoder_path import encoder_path
 from ppgssl.models.encoder_file import read_encoder, write_encoder
 
 

@@ -1,9 +1,10 @@
-"""Windows of many requests, gathered into batches by what they cost, computed on one thread.
+"""Windows of many requests, gathered into batches by what they cost, a batch on every lane.
 
-One thread, because PyTorch already uses all cores for one forward pass. It never waits for a batch
-to fill: whatever came while the last batch was computed makes the next one, so a lone request is
-computed at once and a flood in full batches. Requests take turns, a batch each: a request of many
-windows does not hold up one of few. A request whose client left is dropped before its turn.
+A lane is a thread that computes on a core of its own, so that none waits for another; a GPU has one
+lane. None waits for a batch to fill: it takes its share of whatever came meanwhile, so a lone
+request is computed at once and a flood in full batches. A lone long window gets all cores. Requests
+take turns, a batch each: a request of many windows does not hold up one of few. A request whose
+client left is dropped before its turn.
 
     submit ─► queue ─ first in turn, joined by windows of the same kind ─► batch ─► rows ─► future
 """
@@ -11,34 +12,23 @@ windows does not hold up one of few. A request whose client left is dropped befo
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from api.metrics import Metrics
-from api.problems import RETRY_AFTER_S, ProblemError
+from api.encoder_process.messages import BatchDone, Floats
+from ppgssl.inference.encoder import ONE_CORE_SAMPLES, PpgEncoder
 from ppgssl.inference.granularity import Granularity
-from ppgssl.threads import come_after_others
-
-if TYPE_CHECKING:
-    from ppgssl.inference.encoder import PpgEncoder
-
-NEWEST_SHARE = 0.3  # of the last batch in the running speed
-AFTER_THE_EVENT_LOOP = 5  # nice value; refusing what is too much is worth more than computing
-
-Floats = npt.NDArray[np.float32]
+from ppgssl.inference.lanes import start_lanes
 
 
 @dataclass(frozen=True, slots=True)
 class WindowKind:
     """What windows have to share to be computed together; `num_samples` at their own rate."""
 
-    encoder: "PpgEncoder"
+    encoder: PpgEncoder
     num_samples: int
     fs_hz: float | None
     granularity: Granularity
@@ -83,16 +73,12 @@ Result = dict[int, WindowRows]
 class _Request:
     """Windows that wait, results so far, and who is told when all are there."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, number: int, groups: Iterable[Group]) -> None:
+        self.number = number
         self.future: Future[Result] = Future()
         self._waiting = {group.kind: group for group in groups}
         self._missing = sum(len(group.places) for group in self._waiting.values())
         self._result: Result = {}
-
-    @property
-    def waiting_cost(self) -> int:
-        """Of the windows that no batch has yet."""
-        return sum(group.cost for group in self._waiting.values())
 
     @property
     def next_kind(self) -> WindowKind:
@@ -103,6 +89,10 @@ class _Request:
     def waits(self) -> bool:
         """There are windows that no batch has yet, and somebody wants them."""
         return bool(self._waiting) and not self.future.done()
+
+    def num_waiting(self, kind: WindowKind) -> int:
+        """Its windows of a kind that no batch has yet."""
+        return len(self._waiting[kind].places) if kind in self._waiting else 0
 
     def take(self, kind: WindowKind, size: int) -> Group | None:
         """At most so many of its windows of a kind; None where it has none."""
@@ -128,109 +118,106 @@ class _Request:
 
 
 class Batcher:
-    """Computes what is submitted, on a thread of its own, until closed."""
+    """Computes what is submitted, on lanes of its own, until closed.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    Args:
+        num_lanes: How many batches are computed side by side.
+        tell: Called with every batch that was computed, before its requests have their results.
+    """
+
+    def __init__(self, num_lanes: int, tell: Callable[[BatchDone], None]) -> None:
+        self._tell = tell
         self._changed = threading.Condition()
         self._requests: deque[_Request] = deque()
-        self._waiting_cost = 0  # of windows in no batch yet, those of clients that left included
-        self._computing_cost = 0
-        self._cost_per_s: float | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="encoder")
-        self._thread.start()
+        self._num_lanes = self._num_idle = num_lanes
+        self._all_cores = ThreadPoolExecutor(1, thread_name_prefix="all-cores")
+        self._lanes = start_lanes(num_lanes)
+        for _ in range(num_lanes):
+            self._lanes.submit(self._run)
 
-    def submit(self, groups: Sequence[Group]) -> "Future[Result]":
+    def submit(self, number: int, groups: Sequence[Group]) -> "Future[Result]":
         """Queue one request's windows; cancel the future to drop those that wait still."""
-        request = _Request(groups)
+        request = _Request(number, groups)
         if not groups:
             request.add([], [])
         with self._changed:
-            if self._closed:
-                request.fail(_stopping())
             self._requests.append(request)
-            self._waiting_cost += request.waiting_cost
             self._changed.notify()
         return request.future
 
-    def wait_s(self) -> float:
-        """How long what waits will take, as fast as it went lately; 0 before the first batch."""
-        if self._cost_per_s is None:
-            return 0.0
-        return (self._waiting_cost + self._computing_cost) / self._cost_per_s
-
     def close(self) -> None:
-        """Wait for the batch that is being computed; whoever waits is told to come back."""
+        """Wait for the batches that are being computed; whoever waits has no answer."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
-        for request in self._requests:
-            request.fail(_stopping())
+            self._changed.notify_all()
+        self._lanes.shutdown()
+        self._all_cores.shutdown()
 
-    # ------------------------------------------------------------------- on the encoder's thread
+    # ------------------------------------------------------------------------------- on the lanes
 
     def _run(self) -> None:
-        come_after_others(AFTER_THE_EVENT_LOOP)  # with the lanes, which this thread starts
-        self._turn_began = time.perf_counter()
         while batch := self._next_batch():
             self._compute(batch)
+            with self._changed:
+                self._num_idle += 1
 
-    def _next_batch(self) -> list[tuple[_Request, Group]]:
-        """What is computed next; nothing once closed."""
+    def _next_batch(self) -> "_Batch | None":
+        """What this lane computes next; nothing once closed."""
         with self._changed:
             while not self._closed:
-                self._drop_unwanted()
+                self._requests = deque(request for request in self._requests if request.waits)
                 if self._requests:
                     return self._gather()
                 self._changed.wait()
-                self._turn_began = time.perf_counter()
-        return []
+        return None
 
-    def _drop_unwanted(self) -> None:
-        self._requests = deque(request for request in self._requests if request.waits)
-        self._waiting_cost = sum(request.waiting_cost for request in self._requests)
-
-    def _gather(self) -> list[tuple[_Request, Group]]:
+    def _gather(self) -> "_Batch":
         kind = self._requests[0].next_kind
-        room = kind.encoder.windows_at_once(kind.num_samples, kind.fs_hz)
-        batch: list[tuple[_Request, Group]] = []
+        num_waiting = sum(request.num_waiting(kind) for request in self._requests)
+        share = -(-num_waiting // self._num_idle)
+        room = min(share, kind.encoder.windows_per_lane(kind.num_samples, kind.fs_hz))
+        parts: list[tuple[_Request, Group]] = []
         for request in self._requests:
             group = request.take(kind, room)
             if group is not None:
-                batch.append((request, group))
+                parts.append((request, group))
                 room -= len(group.places)
             if not room:
                 break
         self._requests.rotate(-1)
-        self._computing_cost = sum(group.cost for _, group in batch)
-        self._waiting_cost -= self._computing_cost
-        return batch
+        is_alone = num_waiting == 1 and self._num_idle == self._num_lanes
+        is_long = kind.cost > ONE_CORE_SAMPLES
+        self._num_idle -= 1
+        self._changed.notify()  # there may be more for another lane
+        return _Batch(parts, on_all_cores=is_alone and is_long)
 
-    def _compute(self, batch: Sequence[tuple[_Request, Group]]) -> None:
+    def _compute(self, batch: "_Batch") -> None:
         began = time.perf_counter()
+        groups = [group for _, group in batch.parts]
         try:
-            rows = embed_together([group for _, group in batch])
+            if batch.on_all_cores:
+                rows = self._all_cores.submit(embed_together, groups).result()
+            else:
+                rows = embed_together(groups)
         except Exception as error:  # whatever it is, somebody waits for an answer
-            for request, _ in batch:
+            for request, _ in batch.parts:
                 request.fail(error)
-        else:
-            self._note_speed(began, time.perf_counter())
-            self._metrics.batch_windows.observe(len(rows))
-            for request, group in batch:
-                request.add(group.places, rows[: len(group.places)])
-                del rows[: len(group.places)]
-        self._computing_cost = 0
+            return
+        seconds = time.perf_counter() - began
+        costs = [(request.number, group.cost) for request, group in batch.parts]
+        self._tell(BatchDone(len(rows), seconds, costs))
+        for request, group in batch.parts:
+            request.add(group.places, rows[: len(group.places)])
+            del rows[: len(group.places)]
 
-    def _note_speed(self, began: float, ended: float) -> None:
-        """Of a whole turn: what lies between two batches keeps those waiting, too, who wait."""
-        self._metrics.embedding_seconds.observe(ended - began)
-        newest = self._computing_cost / (ended - self._turn_began)
-        self._turn_began = ended
-        if self._cost_per_s is None:
-            self._cost_per_s = newest
-        self._cost_per_s += NEWEST_SHARE * (newest - self._cost_per_s)
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows of one kind, and whether all cores compute it: nothing else is there."""
+
+    parts: Sequence[tuple[_Request, Group]]
+    on_all_cores: bool
 
 
 def embed_together(groups: Sequence[Group]) -> list[WindowRows]:
@@ -239,12 +226,3 @@ def embed_together(groups: Sequence[Group]) -> list[WindowRows]:
     windows = groups[0].windows if len(groups) == 1 else np.concatenate([g.windows for g in groups])
     rows = kind.encoder.embed_sound(windows, kind.fs_hz, kind.granularity)
     return [WindowRows(*row) for row in zip(rows.embedding, rows.quality, strict=True)]
-
-
-def _stopping() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "stopping",
-        "the service is being stopped; try again",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
