@@ -23,6 +23,7 @@ from ppgssl.client import (
     parse_events,
     retry_after_s,
 )
+from ppgssl.client.wire import root_of
 from ppgssl.errors import InputError, ServiceError
 
 JOB = {
@@ -203,6 +204,12 @@ def test_a_service_that_is_not_there_is_named():
 
     assert slept == sorted(slept)
     assert len(slept) == 4
+
+
+@pytest.mark.parametrize("copied", ["", "/", "/v1", "/v1/"])
+def test_the_prefix_of_the_routes_may_stand_in_the_url(copied: str):
+    assert root_of(f"http://ppg.example.org{copied}") == "http://ppg.example.org"
+    assert root_of(f"https://example.org/ppg{copied}") == "https://example.org/ppg"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", ""])

@@ -20,6 +20,7 @@ from ppgssl.data.browsing import (
 )
 from ppgssl.data.dataset import Dataset, dataset_names, open_dataset
 from ppgssl.data.schema import Split
+from ppgssl.data.split import warn_of_empty_splits
 from ppgssl.errors import DatasetError
 from ppgssl.json_values import finite
 
@@ -156,6 +157,6 @@ def dataset_read(folder: Path) -> DatasetRead:
         counts=dataset.counts,
         labels=list(dataset.labels),
         preprocessing=dataset.preprocessing,
-        warnings=list(dataset.warnings),
+        warnings=[*dataset.warnings, *warn_of_empty_splits(dataset.counts)],
         **{name: dataset.manifest.get(name) for name in FIGURES},
     )

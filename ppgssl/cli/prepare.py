@@ -144,6 +144,8 @@ def _print_summary(summary: "DatasetSummary", skipped: Sequence[tuple[str, str]]
         console_out.print(f"rejected, {reason}: {count}")
     _print_files("unreadable", [(x["recording"], x["reason"]) for x in summary.unreadable])
     _print_files("skipped", skipped)
+    for warning in summary.warnings:
+        console_out.print(f"[yellow]warning:[/] {warning}")
 
 
 def _print_files(title: str, files: Sequence[tuple[str, str]]) -> None:

@@ -38,6 +38,7 @@ from ppgssl.client.wire import (
     headers,
     move_all,
     no_url_error,
+    root_of,
 )
 
 Made = TypeVar("Made")
@@ -88,8 +89,10 @@ class AsyncClient:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._url = url
-        self._http = httpx.AsyncClient(base_url=url, headers=headers(api_key), timeout=TIMEOUT)
+        self._url = root_of(url)
+        self._http = httpx.AsyncClient(
+            base_url=self._url, headers=headers(api_key), timeout=TIMEOUT
+        )
         self._sleep = sleep
 
     async def __aenter__(self) -> Self:

@@ -37,6 +37,7 @@ from ppgssl.client.wire import (
     headers,
     move_all,
     no_url_error,
+    root_of,
 )
 
 Made = TypeVar("Made")
@@ -85,8 +86,8 @@ class Client:
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url = url
-        self._http = httpx.Client(base_url=url, headers=headers(api_key), timeout=TIMEOUT)
+        self._url = root_of(url)
+        self._http = httpx.Client(base_url=self._url, headers=headers(api_key), timeout=TIMEOUT)
         self._sleep = sleep
 
     def __enter__(self) -> Self:

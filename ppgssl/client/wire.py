@@ -30,6 +30,11 @@ def headers(api_key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
+def root_of(url: str) -> str:
+    """A service's URL, without the prefix of its routes where somebody copied that along."""
+    return url.rstrip("/").removesuffix("/v1")
+
+
 def no_url_error(url: str) -> InputError:
     """The error of a client that was given something else than a URL."""
     return InputError(f"{url!r} is no URL of a service; it should look like http://HOST:PORT")

@@ -154,7 +154,7 @@ def resolve_dataset(root: Path, name: str) -> Path:
         DatasetError: The name is absolute, leads out of `root` (also by a symbolic link), or names
             no folder; the message lists the names that there are.
     """
-    known = ", ".join(dataset_names(root)) or "none yet"
+    known = ", ".join(dataset_names(root)) or "none yet, `ppgssl prepare` makes them"
     is_plain = bool(name) and "\0" not in name and not Path(name).is_absolute()
     folder = (root / name).resolve() if is_plain else root
     if not is_plain or ".." in Path(name).parts or not _is_below(folder, root):

@@ -27,7 +27,7 @@ from ppgssl.data.parts import (
 from ppgssl.data.recordings import RecordingRef
 from ppgssl.data.schema import SPLITS, Split
 from ppgssl.data.shards import Part, label_types, plan_shards, write_shard
-from ppgssl.data.split import split_subjects
+from ppgssl.data.split import split_subjects, warn_of_empty_splits
 from ppgssl.data.writer import make_layout, write_manifest
 from ppgssl.errors import DatasetError
 from ppgssl.pools.local import open_local_pool
@@ -78,6 +78,7 @@ class DatasetSummary:
         padded: Windows of which a part was not recorded.
         rejected: Windows rejected, by reason.
         unreadable: Recordings that could not be read: `recording` and `reason`.
+        warnings: What a user should know before training on it.
     """
 
     path: Path
@@ -88,6 +89,7 @@ class DatasetSummary:
     padded: int
     rejected: dict[str, int]
     unreadable: list[dict[str, str]]
+    warnings: list[str]
 
 
 def prepare(
@@ -282,4 +284,5 @@ def _preprocessing(settings: PrepareSettings) -> dict[str, Any]:
 
 def _summary(out: Path, manifest: Mapping[str, Any]) -> DatasetSummary:
     keys = ("counts", "subjects", "recordings", "recorded_s", "padded", "rejected", "unreadable")
-    return DatasetSummary(path=out, **{key: manifest[key] for key in keys})
+    warnings = warn_of_empty_splits(manifest["counts"])
+    return DatasetSummary(path=out, warnings=warnings, **{key: manifest[key] for key in keys})

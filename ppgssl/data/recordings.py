@@ -262,9 +262,17 @@ def _add(files: dict[Path, bool], paths: Iterable[Path], *, named: bool) -> None
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Files below a folder by path, without hidden ones."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse_folder(error: OSError) -> None:
+    """Nothing below a folder is left out in silence because nobody may look into it."""
+    raise RecordingError(
+        f"{error.filename} cannot be read ({error.strerror}); "
+        "give the user of this process the right to, in the image that is 10001"
+    ) from error
 
 
 def _matches(pattern: Path) -> Iterator[Path]:

@@ -6,7 +6,6 @@
 import re
 import shutil
 import subprocess
-import warnings
 from dataclasses import dataclass
 
 from ppgssl.doctor.findings import Finding
@@ -49,14 +48,14 @@ def look_at_cuda() -> CudaFacts:
     """Ask PyTorch and the driver."""
     import torch
 
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    from ppgssl.training.devices import count_cuda_devices
+
+    count, complaint = count_cuda_devices()
     return CudaFacts(
         driver=_driver_version(),
         built_for=torch.version.cuda,
         devices=tuple(_look_at_device(index) for index in range(count)),
-        complaint=" ".join(str(warning.message) for warning in said),
+        complaint=complaint,
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ppgssl.data.dataset import Dataset, open_dataset
 from ppgssl.data.schema import SPLITS
+from ppgssl.data.split import warn_of_empty_splits
 from ppgssl.errors import InputError
 from ppgssl.inspection.description import Description, Sheet, median
 
@@ -38,7 +39,7 @@ def describe_dataset(path: Path) -> Description:
         "fs_hz": dataset.fs_hz,
         "window_seconds": dataset.window_s,
         **{name: dataset.manifest.get(name) for name in MANIFEST_FACTS},
-        "warnings": list(dataset.warnings),
+        "warnings": [*dataset.warnings, *warn_of_empty_splits(dataset.counts)],
     }
     sheets = [_splits(dataset, tables)]
     if dataset.labels:

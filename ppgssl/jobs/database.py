@@ -79,8 +79,9 @@ def open_database(url: str) -> Engine:
         return _open_postgres(parsed)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigError(
-            f"database_url: cannot open {url.split('@')[-1]!r} ({error}); use sqlite:///FILE, or "
-            "postgresql://user:password@host/name with `pip install 'ppgssl[postgres]'`"
+            f"PPGSSL_DATABASE_URL: cannot open {url.split('@')[-1]!r} ({error}); use "
+            "sqlite:///FILE, or postgresql://user:password@host/name with "
+            "`pip install 'ppgssl[postgres]'`"
         ) from error
 
 
@@ -125,10 +126,17 @@ def _configure_postgres(connection: DBAPIConnection, _: ConnectionPoolEntry) -> 
 def _open_sqlite(url: str, file: str | None) -> Engine:
     if not file or file == ":memory:":
         raise ConfigError(
-            "database_url: an SQLite database in memory cannot be shared by two services; "
+            "PPGSSL_DATABASE_URL: an SQLite database in memory cannot be shared by two services; "
             "use sqlite:///FILE"
         )
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(file).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"PPGSSL_DATABASE_URL: cannot make the folder {folder} of the SQLite file "
+            f"({error.strerror}); give PPGSSL_ARTIFACT_ROOT or the URL another place"
+        ) from error
     engine = create_engine(
         url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=HIDE_PARAMETERS
     )

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +34,19 @@ class Environment:
 def detect_environment() -> Environment:
     """Look at CUDA, the container markers and IPython's kernel."""
     return Environment(
-        cuda_devices=torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        cuda_devices=count_cuda_devices()[0],
         container=Path("/.dockerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ,
         notebook="ipykernel" in sys.modules,
     )
+
+
+def count_cuda_devices() -> tuple[int, str]:
+    """How many CUDA devices PyTorch can use, and what it said while it looked, if anything."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    complaints = (str(one.message).partition(" (Triggered internally")[0] for one in said)
+    return count, " ".join(complaints)
 
 
 def resolve_device(name: str, *, index: int | None = None) -> torch.device:
@@ -49,17 +59,18 @@ def resolve_device(name: str, *, index: int | None = None) -> torch.device:
     Raises:
         DeviceError: A CUDA device was asked for by name and is not there.
     """
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available, complaint = count_cuda_devices()
+    why = f" (PyTorch says: {complaint})" if complaint else ""
     if name == "auto":
         if available:
             return resolve_device("cuda", index=index)
-        logger.warning("no CUDA device is available: computing on the CPU")
+        logger.warning("no CUDA device is available: computing on the CPU%s", why)
         return torch.device("cpu")
     device = torch.device(f"cuda:{index}" if name == "cuda" and index is not None else name)
     if device.type == "cuda" and (device.index or 0) >= available:
         raise DeviceError(
-            f"device: {str(device)!r} was asked for, but {available} CUDA devices are available; "
-            "use 'auto' or 'cpu', or check the driver with nvidia-smi"
+            f"device: {str(device)!r} was asked for, but {available} CUDA devices are available"
+            f"{why}; use 'auto' or 'cpu', or mend what `ppgssl doctor` finds"
         )
     return device
 

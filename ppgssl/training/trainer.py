@@ -18,6 +18,7 @@ import torch
 from ppgssl.config import Config
 from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset
+from ppgssl.data.split import WITHOUT
 from ppgssl.errors import (
     CheckpointError,
     CollapsedError,
@@ -359,7 +360,7 @@ class TrainingRun:
         for warning in self.dataset.warnings:
             self._warn(warning)
         if not self.has_val:
-            self._warn("the dataset has no val split: the training windows are used to validate")
+            self._warn(WITHOUT["val"])
         for reason in self.held_out.missing:
             self._warn(reason)
         if not self.objective.keep_activations:

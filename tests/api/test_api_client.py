@@ -279,5 +279,5 @@ def test_what_the_service_refuses_is_told_in_its_words(service: Service):
 
     assert isinstance(error.value, RefusedError)
     assert (error.value.status, error.value.code) == (422, "dataset_invalid")
-    assert error.value.detail == "dataset 'nothing' does not exist; known: none yet"
+    assert error.value.detail.startswith("dataset 'nothing' does not exist; known: none yet, ")
     assert error.value.title == "Unprocessable Entity"

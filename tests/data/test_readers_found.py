@@ -1,5 +1,7 @@
 """What is found in files, folders and globs, in which order, under which names, and what is not."""
 
+import errno
+import os
 import pickle
 from pathlib import Path
 
@@ -31,6 +33,25 @@ def test_a_folder_is_searched_through_in_the_order_of_its_paths(tmp_path: Path):
 
     assert ids(found.refs) == ["c", "10", "1", "2"]
     assert found.skipped == []
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_csv(tmp_path / "open" / "a.csv")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def refuse_closed(folder: str):
+        if Path(folder) == closed:  # root, which may run the tests, may read everything
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse_closed)
+
+    with pytest.raises(RecordingError, match=r"closed cannot be read \(Permission denied\); give"):
+        find_recordings([tmp_path])
 
 
 def test_hidden_files_are_not_looked_at(tmp_path: Path):

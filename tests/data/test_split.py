@@ -1,12 +1,10 @@
 """The split is by subject and stays where it is."""
 
-import logging
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppgssl.data.split import split_subjects
+from ppgssl.data.split import split_subjects, warn_of_empty_splits
 
 subject_sets = st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=40)
 
@@ -52,9 +50,16 @@ def test_another_seed_is_another_split():
     assert split_subjects(subjects, seed=0) != split_subjects(subjects, seed=1)
 
 
-def test_a_single_subject_is_all_train_with_a_warning(caplog: pytest.LogCaptureFixture):
-    with caplog.at_level(logging.WARNING):
-        splits = split_subjects(["only"], seed=0)
+def test_a_single_subject_is_all_train():
+    assert split_subjects(["only"], seed=0) == {"only": "train"}
 
-    assert splits == {"only": "train"}
-    assert "nothing to validate on" in caplog.text
+
+def test_an_empty_split_is_told_with_what_follows_from_it():
+    assert warn_of_empty_splits({"train": 8, "val": 1, "test": 1}) == []
+    (without_test,) = warn_of_empty_splits({"train": 8, "val": 1, "test": 0})
+    without_val, _ = warn_of_empty_splits({"train": 8, "val": 0, "test": 0})
+
+    assert "no test split" in without_test
+    assert "ppgssl evaluate" in without_test
+    assert "no val split" in without_val
+    assert "add recordings of more people" in without_val

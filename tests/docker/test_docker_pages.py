@@ -24,6 +24,7 @@ CLONED = (
     "Dockerfile",
     ".dockerignore",
 )
+LONG = {"epochs": 1000, "early_stopping_patience": 1000}
 CLONED_FOLDERS = ("configs", "ppgssl", "api", "worker", "deploy")
 
 
@@ -107,7 +108,7 @@ def test_jobs_and_checkpoints_come_back_from_a_backup(
 def test_a_job_that_runs_while_the_service_is_upgraded_goes_on(
     stack: ComposeStack, reader: PageRunner, job_id: str
 ):
-    long = {"dataset": "my-recordings", "preset": "small", "config": {"training": {"epochs": 1000}}}
+    long = {"dataset": "my-recordings", "preset": "small", "config": {"training": LONG}}
     running = httpx.post(f"{stack.url}/v1/jobs", json={"kind": "pretrain", **long}).json()["id"]
     reached = wait_for_step(stack, running, 1)
 

@@ -62,6 +62,6 @@ FORMATS = {
 }
 
 if __name__ == "__main__":
-    Path("recordings").mkdir()
+    Path("recordings").mkdir(exist_ok=True)
     for name, bpm in (("p01", 72), ("p03", 61)):
         FORMATS[sys.argv[1]](name, pulse(bpm))

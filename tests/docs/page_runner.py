@@ -46,7 +46,6 @@ NOT_RUN = {
 TEXT = {"text", "nginx", "ini", "toml"}
 LANGUAGES = {"bash", "console", "python", "json", "yaml"} | TEXT
 ADDRESS = "127.0.0.1:8000"
-JOB = re.compile(r"\bjob_0123456789abcdef0123\b")
 
 
 def blocks(page: Path) -> list[Example]:
@@ -138,8 +137,6 @@ class PageRunner:
 
     def console(self, command: str, shown: str) -> None:
         """Run one command of a console; it may fail only where the page shows how."""
-        if job := self.environment.get("JOB"):
-            command = JOB.sub(job, command)
         status, output = self._shell(command)
         fails = shown.lstrip().startswith("error")
         assert (status != 0) == fails, f"exit status {status} of\n{command}\n{output}"

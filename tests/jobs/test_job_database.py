@@ -194,8 +194,15 @@ def test_migration_leaves_the_journal_that_was_chosen(
 
 @pytest.mark.parametrize("url", ["no url", "sqlite://", "sqlite:///:memory:", "mongodb://host/x"])
 def test_a_url_that_cannot_serve_is_refused_with_the_remedy(url: str):
-    with pytest.raises(ConfigError, match=r"database_url: .*sqlite:///FILE"):
+    with pytest.raises(ConfigError, match=r"PPGSSL_DATABASE_URL: .*sqlite:///FILE"):
         open_database(url)
+
+
+def test_a_file_whose_folder_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match=r"cannot make the folder .*; give PPGSSL_ARTIFACT_ROOT"):
+        open_database(f"sqlite:///{tmp_path}/file/artifacts/jobs.sqlite")
 
 
 def test_a_password_does_not_reach_the_message():

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import warnings
 
 import pytest
 import torch
@@ -35,6 +36,29 @@ def test_a_cuda_device_asked_for_by_name_is_not_replaced(monkeypatch, name: str,
 
     with pytest.raises(DeviceError, match=f"'{name}' was asked for, but {devices} CUDA devices"):
         resolve_device(name)
+
+
+OLD_DRIVER = (
+    "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+)
+
+
+def too_old() -> bool:
+    """What PyTorch says of an old driver, and where it says so."""
+    warnings.warn(f"{OLD_DRIVER} (Triggered internally at CUDAFunctions.cpp:109.)", stacklevel=1)
+    return False
+
+
+def test_what_pytorch_says_of_the_driver_is_passed_on(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", too_old)
+
+    with caplog.at_level(logging.WARNING):
+        assert resolve_device("auto") == CPU
+    with pytest.raises(DeviceError) as refusal:
+        resolve_device("cuda")
+
+    assert caplog.messages[-1].endswith(f"computing on the CPU (PyTorch says: {OLD_DRIVER})")
+    assert f"0 CUDA devices are available (PyTorch says: {OLD_DRIVER}); " in str(refusal.value)
 
 
 def test_precision_follows_the_device_unless_asked_for():
