@@ -48,7 +48,7 @@ bench: $(INSTALLED) ## how fast it is, beside its floors and its peers, in one t
 	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks $(BENCH)
 
 # With any Python that has PyTorch and the library's needs: PYTHON=python3 make bench-gpu
-bench-gpu: ## the encoder on a GPU, against what the GPU can do at all (BENCH, PYTHON)
+bench-gpu: ## the encoder and its training on a GPU, against what the GPU can do at all (BENCH, PYTHON)
 	@$(PYTHON) -m benchmarks.gpu $(BENCH)
 
 docs: $(INSTALLED) ## the documents as a site in build/site, with references made from the code

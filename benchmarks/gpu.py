@@ -1,4 +1,4 @@
-"""`make bench-gpu`: the encoder on a GPU, against what the GPU can do at all.
+"""`make bench-gpu`: the encoder and its training on a GPU, against what the GPU can do at all.
 
 python -m benchmarks.gpu [--device cuda] [--windows 64] [--out FILE]
 
@@ -10,35 +10,22 @@ and weights take at the measured copy bandwidth. No implementation is faster tha
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.gpu_machine import PRECISIONS, ROUNDS, Machine, measure_machine, timed
+from benchmarks.gpu_training import measure_training
 from benchmarks.table import print_table
-from benchmarks.timing import Figure, seconds
+from benchmarks.timing import Figure
 from benchmarks.windows import LONG, SHORT, windows
 from ppgssl.inference.encoder_path import DEFAULT_ENCODER_FOLDER
 from ppgssl.inference.export import relative_distance
 from ppgssl.models.encoder import Encoder, standardise
 from ppgssl.models.encoder_file import read_encoder
 
-ROUNDS = 15
-MATRIX = 8192
-COPIED_BYTES = 2**30
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 Forward = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a device was measured to do: FLOP/s by precision, bytes/s."""
-
-    device: torch.device
-    flops_per_s: dict[str, float]
-    bytes_per_s: float
 
 
 def measure(device: torch.device, per_batch: int) -> Iterator[Figure]:
@@ -52,6 +39,7 @@ def measure(device: torch.device, per_batch: int) -> Iterator[Figure]:
     for samples in (LONG, SHORT):
         count = max(1, per_batch * LONG // samples)
         yield from measure_length(encoder, count, samples, machine)
+    yield from measure_training(machine)
 
 
 def measure_length(
@@ -115,34 +103,6 @@ def graphed(forward: Forward, batch: Tensor) -> Forward:
         return output
 
     return replay
-
-
-def measure_machine(device: torch.device) -> Machine:
-    """Matrix products of each precision without TF32, and a copy within the device's memory."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    size = MATRIX if device.type == "cuda" else MATRIX // 8
-    flops_per_s: dict[str, float] = {}
-    for precision, dtype in PRECISIONS.items():
-        matrix = torch.randn(size, size, device=device, dtype=dtype)
-        taken = statistics.median(timed(matrix.mm, matrix) for _ in range(ROUNDS))
-        flops_per_s[precision] = 2 * size**3 / taken
-    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    taken = statistics.median(timed(target.copy_, source) for _ in range(ROUNDS))
-    return Machine(device, flops_per_s, 2 * COPIED_BYTES / taken)
-
-
-def timed(work: Forward, argument: Tensor) -> float:
-    """Seconds, from an idle device to an idle device."""
-
-    def wait() -> None:
-        if argument.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    work(argument)
-    wait()
-    return seconds(lambda: (work(argument), wait()))
 
 
 @torch.inference_mode()

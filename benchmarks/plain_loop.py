@@ -57,7 +57,7 @@ def batches(config: Config, samples: int, workers: int) -> Iterator[list[Tensor]
     """One epoch after the other."""
     dataset = AugmentedWindows(config, WINDOWS, samples)
     loader = DataLoader(
-        dataset, config.training.batch_size, shuffle=True, num_workers=workers, drop_last=True
+        dataset, config.training.micro_batch, shuffle=True, num_workers=workers, drop_last=True
     )
     while True:
         yield from loader

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.training_work import step_flops
+from benchmarks.training_work import step_bytes, step_flops
 from benchmarks.windows import LONG, windows
 from ppgssl.config import load_config
 from ppgssl.models.autoencoder import build_autoencoder
@@ -47,7 +47,7 @@ class TrainingStep:
         self._objective.to(self.device).train()
         self._optimizer = torch.optim.AdamW(self._objective.parameters(), lr=1e-4, fused=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=amp_dtype is torch.float16)
-        batch = torch.from_numpy(windows(self.config.training.batch_size, samples))
+        batch = torch.from_numpy(windows(self.config.training.micro_batch, samples))
         self._windows = standardise(batch.to(self.device))[:, None]
 
     def __call__(self) -> StepResult:
@@ -64,6 +64,10 @@ class TrainingStep:
     def flops(self) -> int:
         """Of one step's layers."""
         return step_flops(self._objective.model, self._views())
+
+    def bytes_moved(self) -> int:
+        """By one step's layers, where everything else is fused into them."""
+        return step_bytes(self._objective.model, self._views(), self._amp_dtype.itemsize)
 
     def _views(self) -> list[Views]:
         return make_views(

@@ -31,6 +31,8 @@ CONFIG_FOLDERS = (
     Path(__file__).parent.parent / "configs",  # a checkout
 )
 
+USUAL_MICRO_BATCH = 8  # windows; the reference run
+
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -250,7 +252,12 @@ class TrainingConfig(Section):
     """Optimisation: AdamW, half a cosine after a linear warm-up."""
 
     epochs: int = Field(default=50, ge=1, le=10_000)
-    batch_size: int = Field(default=8, ge=1, description="Windows in one micro-batch.")
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        default=USUAL_MICRO_BATCH,
+        description="Windows in one micro-batch. 'auto': as many as memory holds, with steps over "
+        "8 x accumulation_steps windows whatever is found; batch norm sees a micro-batch at a "
+        "time, so that losses depend on it.",
+    )
     accumulation_steps: int = Field(default=4, ge=1, description="Micro-batches in one step.")
     checkpoint_activations: Literal["auto"] | bool = Field(
         default="auto",
@@ -295,6 +302,18 @@ class TrainingConfig(Section):
         description="Who else is told the losses; 'auto' is TensorBoard where it is installed, [] "
         "nobody. One that fails is left out with a warning.",
     )
+
+    @property
+    def micro_batch(self) -> int:
+        """Windows in one micro-batch, which is to be found before anybody asks."""
+        assert self.batch_size != "auto"
+        return self.batch_size
+
+    @property
+    def windows_per_step(self) -> int:
+        """Windows that one optimiser step averages over: the effective batch."""
+        size = USUAL_MICRO_BATCH if self.batch_size == "auto" else self.batch_size
+        return size * self.accumulation_steps
 
     @field_validator("self_check", mode="before")
     @classmethod

@@ -144,7 +144,7 @@ class Scale:
     def step_windows(self) -> int:
         """The preset's; more GPUs than it has micro-batches take one micro-batch each."""
         training = self.model.config.training
-        return training.batch_size * max(training.accumulation_steps, self.gpus)
+        return training.micro_batch * max(training.accumulation_steps, self.gpus)
 
     @property
     def step_s(self) -> dict[str, float]:

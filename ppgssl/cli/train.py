@@ -26,7 +26,10 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Run folder for the checkpoints.")] = Path("runs/run"),
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Overrides training.epochs.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Overrides training.batch_size.")] = None,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Or auto; overrides training.batch_size."),
+    ] = None,
     processes: Annotated[
         int | None, typer.Option(help="Of this host, one per GPU; overrides training.devices.")
     ] = None,

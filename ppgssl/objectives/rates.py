@@ -56,7 +56,7 @@ BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=1.5, toleranc
 def read_rate(vectors: Vectors, scale: RateScale) -> Rates:
     """The rate that vectors say, per minute."""
     signs = directions(vectors.shape[-1], vectors.device)[scale.direction]
-    return scale.usual + scale.step * (vectors.float() * signs).mean(-1)
+    return scale.usual + scale.step * (vectors.float() @ signs) / vectors.shape[-1]
 
 
 def rate_distance(

@@ -33,7 +33,7 @@ def kept_bytes(config: Config) -> int:
     Whole windows and pieces go through it one after the other, so that with pieces it holds the
     larger half.
     """
-    windows, samples = config.training.batch_size, config.data.window_samples
+    windows, samples = config.training.micro_batch, config.data.window_samples
     if config.augmentation.piece_seconds is not None:
         windows -= windows // 2
     lengths = itertools.accumulate(

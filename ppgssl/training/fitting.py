@@ -18,8 +18,9 @@ from ppgssl.errors import OutOfMemoryError
 from ppgssl.training.checkpoint import read_config
 from ppgssl.training.launch import train_on_devices
 from ppgssl.training.memory import is_out_of_memory
+from ppgssl.training.micro_batch_size import with_found_micro_batch, with_micro_batch
 from ppgssl.training.progress import Reporter
-from ppgssl.training.trainer import TrainingResult, windows_per_step
+from ppgssl.training.trainer import TrainingResult
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def train_within_memory(
     """
     while True:
         start = out / "last" if (out / "last").exists() else resume_from
-        config = as_small_as(config, start)
+        config = as_small_as(with_found_micro_batch(config, start), start)
 
         def run(config: Config = config) -> TrainingResult:
             return train_on_devices(
@@ -99,9 +100,9 @@ def as_small_as(config: Config, checkpoint: Path | None) -> Config:
     if checkpoint is None:
         return config
     earlier = read_config(checkpoint)
-    if windows_per_step(earlier) != windows_per_step(config):
+    if earlier.training.windows_per_step != config.training.windows_per_step:
         return config
-    return with_micro_batch(config, min(config.training.batch_size, earlier.training.batch_size))
+    return with_micro_batch(config, min(config.training.micro_batch, earlier.training.micro_batch))
 
 
 def with_smaller_micro_batch(config: Config, shortage: str) -> Config:
@@ -110,7 +111,7 @@ def with_smaller_micro_batch(config: Config, shortage: str) -> Config:
     Raises:
         OutOfMemoryError: A micro-batch is one window already.
     """
-    size = config.training.batch_size
+    size = config.training.micro_batch
     if size == 1:
         raise OutOfMemoryError(
             f"memory does not hold the training of even one window at a time ({shortage}): use "
@@ -121,18 +122,11 @@ def with_smaller_micro_batch(config: Config, shortage: str) -> Config:
     return with_micro_batch(config, size // smallest_factor)
 
 
-def with_micro_batch(config: Config, size: int) -> Config:
-    """The config with micro-batches of so many windows and steps over as many as before."""
-    micro_batch = {"batch_size": size, "accumulation_steps": windows_per_step(config) // size}
-    training = config.training.model_copy(update=micro_batch)
-    return config.model_copy(update={"training": training})
-
-
 def describe_change(before: Config, after: Config) -> str:
     """What the job is told of smaller micro-batches."""
     old, new = before.training, after.training
     return (
-        f"memory ran out with micro-batches of {old.batch_size} windows: the run goes on from its "
-        f"last checkpoint with {new.accumulation_steps} of {new.batch_size}, so that a step is "
-        f"still over {windows_per_step(after)} windows"
+        f"memory ran out with micro-batches of {old.micro_batch} windows: the run goes on from its "
+        f"last checkpoint with {new.accumulation_steps} of {new.micro_batch}, so that a step is "
+        f"still over {new.windows_per_step} windows"
     )

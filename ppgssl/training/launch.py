@@ -18,6 +18,7 @@ from ppgssl.config import Config
 from ppgssl.data.dataset import Dataset
 from ppgssl.errors import ConfigError, DeviceError, ProcessLostError
 from ppgssl.training.crew import Crew
+from ppgssl.training.micro_batch_size import with_found_micro_batch
 from ppgssl.training.processes import joined_processes
 from ppgssl.training.progress import Best, Reporter, Silent
 from ppgssl.training.rank import TrainingOrder
@@ -63,6 +64,8 @@ def train_on_devices(
                 keep_replaced=keep_replaced,
                 processes=processes,
             )
+    start = out / "last" if (out / "last").exists() else resume_from
+    config = with_found_micro_batch(config, start)
     count = num_processes(config)
     if count == 1:
         return train(

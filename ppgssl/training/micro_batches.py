@@ -40,7 +40,7 @@ def read_steps(
         start_batch: Micro-batches of this epoch that are done: those of whole steps.
         processes: Who takes part.
     """
-    size, per_step = config.training.batch_size, config.training.accumulation_steps
+    size, per_step = config.training.micro_batch, config.training.accumulation_steps
     is_sharded = per_step % processes.count == 0
     per_piece = per_step // processes.count if is_sharded else per_step
     pieces = windows.batches(

@@ -53,6 +53,7 @@ from ppgssl.training.devices import (
 from ppgssl.training.held_out import HeldOut
 from ppgssl.training.history import History
 from ppgssl.training.joining import Alone, Joining, Joint
+from ppgssl.training.micro_batch_size import refuse_to_find, with_found_micro_batch
 from ppgssl.training.micro_batches import StepBatches, read_steps
 from ppgssl.training.processes import ALONE, Processes
 from ppgssl.training.progress import (
@@ -151,6 +152,10 @@ def train(
         ProcessLostError: One of several processes died.
     """
     check_fit(config, dataset)
+    if processes.count > 1:
+        refuse_to_find(config)
+    start = out / "last" if (out / "last").exists() else resume_from
+    config = with_found_micro_batch(config, start)
     tracked = TrackedReporter(reporter or Silent())
     run = TrainingRun(
         config,
@@ -295,7 +300,7 @@ class TrainingRun:
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch; an unfinished last group counts as one."""
         training = self.config.training
-        return -(-len(self.train_windows) // training.batch_size // training.accumulation_steps)
+        return -(-len(self.train_windows) // training.micro_batch // training.accumulation_steps)
 
     @property
     def turns_per_epoch(self) -> int:
@@ -336,13 +341,13 @@ class TrainingRun:
         if self.device.type == "cuda" and state["rng"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["rng"]["cuda"], self.device)
         self.state = RunState.from_dict(state["run"])
-        windows_done = self.state.batches_done * earlier.training.batch_size
-        self.state.batches_done = windows_done // self.config.training.batch_size
+        windows_done = self.state.batches_done * earlier.training.micro_batch
+        self.state.batches_done = windows_done // self.config.training.micro_batch
 
     def _check_same_run(self, earlier: Config, folder: Path) -> None:
         before, now = _flatten(earlier.model_dump()), _flatten(self.config.model_dump())
         free = FREE_KEYS
-        if windows_per_step(earlier) == windows_per_step(self.config):
+        if earlier.training.windows_per_step == self.config.training.windows_per_step:
             free |= MICRO_BATCH_KEYS
         changed = sorted(key for key in now if key not in free and now[key] != before.get(key))
         if changed:
@@ -467,7 +472,7 @@ class TrainingRun:
         if windows_per_s is None:
             return
         epochs = self.config.training.epochs
-        done = self.state.batches_done * self.config.training.batch_size
+        done = self.state.batches_done * self.config.training.micro_batch
         left = max((epochs - self.state.epoch) * len(self.train_windows) - done, 0)
         load = device_load(self.device)
         self.reporter.progress(
@@ -501,7 +506,7 @@ class TrainingRun:
             self.objective,
             self.val_windows,
             self.held_out,
-            batch_size=self.config.training.batch_size,
+            batch_size=self.config.training.micro_batch,
             buffer_mb=self.config.data.shuffle_buffer_mb,
             device=self.device,
             amp_dtype=self.amp_dtype,
@@ -614,11 +619,6 @@ class TrainingRun:
 
     def _result(self, stop_reason: str) -> TrainingResult:
         return TrainingResult(stop_reason, self.state.epoch, self.state.step, self.state.best)
-
-
-def windows_per_step(config: Config) -> int:
-    """Windows that one optimiser step averages over: the effective batch."""
-    return config.training.batch_size * config.training.accumulation_steps
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -88,7 +88,7 @@ def distance(got: Tensor | None, expected: Tensor | None) -> float:
         nn.ConvTranspose1d(4, 1, 7, stride=2, padding=3, output_padding=1, bias=False),
     ],
 )
-@pytest.mark.parametrize("length", [1, 2, 16, 17])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 16, 17])
 def test_gradients_of_a_convolution_are_those_that_autograd_finds(layer: nn.Module, length: int):
     assert isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
     windows = torch.randn(2, layer.in_channels, length, dtype=torch.float64, requires_grad=True)

@@ -9,7 +9,7 @@ from ppgssl.errors import OutOfMemoryError
 from ppgssl.training import trainer
 from ppgssl.training.checkpoint import read_config
 from ppgssl.training.fitting import train_within_memory, with_smaller_micro_batch
-from ppgssl.training.trainer import never, train, windows_per_step
+from ppgssl.training.trainer import never, train
 
 SHORTAGE = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
@@ -96,4 +96,4 @@ def test_a_smaller_micro_batch_keeps_the_effective_batch(size: int, expected: in
     smaller = with_smaller_micro_batch(config, "no memory")
 
     assert smaller.training.batch_size == expected
-    assert windows_per_step(smaller) == size * 2
+    assert smaller.training.windows_per_step == size * 2
