@@ -150,6 +150,13 @@ export class Chart {
   }
 }
 
+/** Points of a whole curve, those of a part of it in finer detail. */
+export function withDetail(whole, part) {
+  if (!part.length) return whole;
+  const [[first], [last]] = [part[0], part.at(-1)];
+  return [...whole.filter(([at]) => at < first), ...part, ...whole.filter(([at]) => at > last)];
+}
+
 /** Index of the first point beyond `x`; points are in order of x. */
 function firstBeyond(points, x) {
   let [low, high] = [0, points.length];

@@ -3,7 +3,7 @@
 import { get, pause } from "./service.js";
 import { choose, chosen } from "./address.js";
 import { card, facts, h, number, row, table, update, words } from "./elements.js";
-import { Chart } from "./chart.js";
+import { Chart, withDetail } from "./chart.js";
 
 const SPLITS = ["train", "val", "test"];
 const PAGE = 20;
@@ -197,14 +197,10 @@ class SignalViewer {
   }
 
   draw(part) {
-    const curve = (name) => [...before(this.whole[name], part[name][0]), ...part[name], ...behind(this.whole[name], part[name].at(-1))];
+    const curve = (name) => withDetail(this.whole[name], part[name]);
     this.chart.show("as recorded and denoised", [
       { name: "recorded", color: "--train", width: 1, points: curve("signal") },
       { name: "denoised", color: "--val", width: 1.6, points: curve("denoised") },
     ]);
   }
 }
-
-const before = (points, [first]) => points.filter(([at]) => at < first);
-
-const behind = (points, [last]) => points.filter(([at]) => at > last);

@@ -2,7 +2,7 @@
 
 import { get, pause } from "./service.js";
 import { h, number, svg } from "./elements.js";
-import { Chart } from "./chart.js";
+import { Chart, withDetail } from "./chart.js";
 
 const SHOWN_S = 10;
 const SHOWN_POINTS = 500;
@@ -82,9 +82,7 @@ export class WindowChart {
     const width = range.max - range.min;
     const [from, to] = [Math.max(0, range.min - width), range.max + width];
     const part = await get(`${this.path}/${this.row}?from_s=${from}&to_s=${to}&max_points=${MAX_POINTS}`, this.signal).catch(() => null);
-    if (!part?.signal.length || asked !== this.asked) return;
-    const [first, last] = [part.signal[0][0], part.signal.at(-1)[0]];
-    this.draw([...this.whole.signal.filter(([at]) => at < first), ...part.signal, ...this.whole.signal.filter(([at]) => at > last)]);
+    if (part && asked === this.asked) this.draw(withDetail(this.whole.signal, part.signal));
   }
 
   draw(points) {

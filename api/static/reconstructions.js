@@ -1,12 +1,13 @@
 // What a run makes of a few held-out windows, epoch by epoch; epoch, window and part stand in the address.
 
-import { get } from "./service.js";
+import { get, pause } from "./service.js";
 import { choose, chosen } from "./address.js";
 import { facts, field, h, number, percent, words } from "./elements.js";
-import { Chart } from "./chart.js";
+import { Chart, withDetail } from "./chart.js";
 
 const COLORS = { input: "--job-6", target: "--train", output: "--val", residual: "--bad" };
 const MAX_POINTS = 4000;
+const SETTLED_MS = 120;
 const UP_TO_S = 20; // of a long window that are shown at first
 
 export async function showReconstructions(main, id, signal, repeat) {
@@ -31,7 +32,7 @@ class ReconstructionsPage {
     this.shown = Object.fromEntries(Object.keys(COLORS).map((name) => [name, h("input", { type: "checkbox", onchange: () => this.draw() })]));
     for (const name of ["target", "output"]) this.shown[name].checked = true;
     this.facts = h("div");
-    this.chart = new Chart("Signals", { place: (at) => `${number(at, 6)} s`, onZoom: (range) => choose({ from: range?.min.toFixed(2) ?? null, to: range?.max.toFixed(2) ?? null }) });
+    this.chart = new Chart("Signals", { place: (at) => `${number(at, 6)} s`, onZoom: (range) => this.look(range) });
     this.spectrum = new Chart("Spectra", { place: (at) => `${number(at, 3)} Hz` });
     this.empty = h("p", { class: "notice" }, "None yet: the first are there when the first epoch was validated.");
     this.body = h("section", { class: "card", "aria-label": "Signals", hidden: true },
@@ -57,6 +58,7 @@ class ReconstructionsPage {
     const { epochs, windows, fs_hz: fs, samples } = await get(this.path, this.signal);
     if (!epochs.length || String(epochs) === String(this.epochs)) return;
     this.epochs = epochs;
+    this.samples = samples;
     this.length = samples / fs;
     if (!this.windows.length) this.offer(windows);
     this.slider.max = epochs.length - 1;
@@ -82,17 +84,35 @@ class ReconstructionsPage {
   /** Fetches what is chosen; the last choice counts, however answers come in. */
   async show() {
     const epoch = this.epochs[this.slider.value];
+    this.address = `${this.path}/${epoch}/${this.window.value}?max_points=${MAX_POINTS}`;
     this.told.textContent = `${epoch} of ${this.epochs.at(-1)}`;
     this.slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
     const asked = (this.asked = Symbol("a later choice replaces it"));
-    const found = await get(`${this.path}/${epoch}/${this.window.value}?max_points=${MAX_POINTS}`, this.signal).catch((problem) => {
+    const found = await get(this.address, this.signal).catch((problem) => {
       if (problem.status !== 404) throw problem; // an epoch that has just been dropped
     });
     if (!found || asked !== this.asked) return;
     const isFirst = !this.found;
     this.found = found;
+    this.curves = found.curves;
     this.draw();
     if (isFirst) this.lookAtFirst();
+    else await this.look(this.chart.range);
+  }
+
+  /** Follows what the chart shows, and fetches the detail that a long window leaves out. */
+  async look(range) {
+    choose({ from: range?.min.toFixed(2) ?? null, to: range?.max.toFixed(2) ?? null });
+    if (!range || this.samples <= MAX_POINTS) return;
+    const looked = (this.looked = Symbol("a later look replaces it"));
+    await pause(SETTLED_MS, this.signal);
+    if (looked !== this.looked || this.signal.aborted) return;
+    const { found } = this;
+    const width = range.max - range.min;
+    const part = await get(`${this.address}&from_s=${Math.max(0, range.min - width)}&to_s=${range.max + width}`, this.signal).catch(() => null);
+    if (!part || looked !== this.looked || found !== this.found) return;
+    this.curves = Object.fromEntries(Object.entries(found.curves).map(([name, whole]) => [name, withDetail(whole, part.curves[name])]));
+    this.draw();
   }
 
   lookAtFirst() {
@@ -103,7 +123,7 @@ class ReconstructionsPage {
 
   draw() {
     if (!this.found) return;
-    const { epoch, curves, spectra, explained_variance: explained } = this.found;
+    const { epoch, spectra, explained_variance: explained } = this.found;
     const window = this.windows[this.window.value];
     this.facts.replaceChildren(facts({
       "Explained variance": explained === null ? null : percent(explained), Recording: window.recording_id, Subject: window.subject_id,
@@ -111,7 +131,7 @@ class ReconstructionsPage {
     }));
     const drawn = (sources) => Object.entries(COLORS).filter(([name]) => this.shown[name].checked)
       .map(([name, color]) => ({ name, color, width: name === "output" ? 2 : 1.2, points: sources[name] }));
-    this.chart.show(`epoch ${epoch}`, drawn(curves));
+    this.chart.show(`epoch ${epoch}`, drawn(this.curves));
     this.spectrum.show(words(`epoch ${epoch}`), drawn(spectra), { isLog: this.isLog.checked });
   }
 }

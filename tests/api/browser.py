@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Error, Page, ViewportSize, sync_playwright
@@ -11,6 +12,10 @@ from playwright.sync_api import ConsoleMessage, Error, Page, ViewportSize, sync_
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic")
 WAIT_SECONDS = 30.0
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+VIOLATIONS = """
+    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
+"""
 DESK = ViewportSize(width=1200, height=900)
 
 

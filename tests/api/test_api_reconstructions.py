@@ -13,10 +13,10 @@ FS_HZ = 125.0
 PULSE = np.sin(2 * np.pi * 2.0 * np.arange(1250) / FS_HZ, dtype=np.float32)[None] * np.sqrt(2)
 
 
-def put_down(service: Service, claim: Claim, *, scale: float = 0.5) -> Path:
-    """Two epochs of one window: first the mean, then `scale` times the target."""
+def put_down(service: Service, claim: Claim, *, scale: float = 0.5, times: int = 1) -> Path:
+    """Two epochs of one window of ten seconds, or so many times that: the mean, then `scale`."""
     folder = service.settings.attempt_folder(claim.job.id, claim.lease.number) / FOLDER
-    pulse = PULSE.astype(np.float32)
+    pulse = np.tile(PULSE.astype(np.float32), times)
     described = [{"window_id": 3, "recording_id": "r", "start_s": float("nan")}]
     write_windows(folder, ShownWindows(described, pulse + 1, pulse, FS_HZ))
     write_epoch(folder, 1, np.zeros_like(pulse))

@@ -4,12 +4,11 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browsing, wait_until, without_errors
+from browser import AXE, VIOLATIONS, wait_until
 from embedding_files import write_turning
 from live_service import Service, make_dataset, serving, settings_in
 from playwright.sync_api import Page
@@ -75,10 +74,6 @@ FILL = """
         label.querySelector('input, select').value = '{value}';
     }})()
 """
-AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-VIOLATIONS = """
-    axe.run().then(({violations}) => violations.map(({id, nodes}) => `${id}: ${nodes[0].html}`))
-"""
 DROP = """
     (() => {{
         const bytes = Uint8Array.from(atob('{content}'), (letter) => letter.charCodeAt(0));
@@ -119,18 +114,6 @@ def test_only_the_dashboards_own_files_are_served(service: Service, path: str):
     answer = service.http.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Page]:
-    with browsing() as tab:
-        yield tab
-
-
-@pytest.fixture
-def page(tab: Page) -> Iterator[Page]:
-    with without_errors(tab):
-        yield tab
 
 
 @pytest.mark.browser
@@ -236,6 +219,20 @@ def test_reconstructions_are_walked_through_epoch_by_epoch(service: Service, pag
 
 
 @pytest.mark.browser
+def test_a_part_of_a_long_reconstruction_is_fetched_in_detail(service: Service, page: Page):
+    claim = service.run()
+    put_down(service, claim, times=60)
+
+    with page.expect_response(lambda answer: "from_s=" in answer.url) as detail:
+        page.goto(f"{service.url}/#/jobs/{claim.job.id}/reconstructions?from=300&to=304")
+    seconds = [at for at, _ in detail.value.json()["curves"]["output"]]
+
+    assert (seconds[0], seconds[-1]) == (296.0, 308.0)
+    assert np.diff(seconds) == pytest.approx(1 / 125)
+    assert page.evaluate("location.hash").endswith("?from=300.00&to=304.00")
+
+
+@pytest.mark.browser
 def test_a_figure_beyond_the_trainers_limit_is_called_a_collapse(service: Service, page: Page):
     claim = service.run()
     limits = {
@@ -337,9 +334,12 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
         ("training.epochs", "7"),
         ("model.spectral_path", "false"),
         ("data.load_in_memory", "true"),
+        ("model.segment_seconds", "null"),
         ("model.context_dilations", "[1, 2]"),
     ]:
         page.evaluate(FILL.format(path=path, value=value))
+    page.select_option("[aria-describedby='help-training.devices']", "number")
+    page.fill("input[aria-describedby='help-training.devices']", "1")
     shown = page.evaluate(FIELD.format(path="training.batch_size") + ".placeholder")
     choices = page.evaluate(
         f"[...{FIELD.format(path='data.load_in_memory')}.options].map(({{value}}) => value)"
@@ -355,8 +355,12 @@ def test_a_training_run_is_submitted_with_the_settings_that_were_filled_in(
     assert job.request["preset"] == "small"
     assert job.request["config"] == {
         "data": {"window_seconds": 10, "fs_hz": 125, "load_in_memory": True},
-        "training": {"epochs": 7},
-        "model": {"spectral_path": False, "context_dilations": [1, 2]},
+        "training": {"epochs": 7, "devices": 1},
+        "model": {
+            "spectral_path": False,
+            "context_dilations": [1, 2],
+            "segment_seconds": None,
+        },
     }
 
 

@@ -70,18 +70,20 @@ class Bench:
         job = NewJob("fake", config, max_attempts=max_attempts, max_runtime_s=max_runtime_s)
         return self.store.create(job).id
 
-    def wait(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+    def wait(
+        self, job_id: str, condition: Callable[[Job], bool], patience_s: float = PATIENCE_S
+    ) -> Job:
         """The job, once the condition holds."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not condition(job := self.store.get(job_id)):
             if time.monotonic() > deadline:
-                pytest.fail(f"{job.status} after {PATIENCE_S:g} s: {self.worker_logs()}")
+                pytest.fail(f"{job.status} after {patience_s:g} s: {self.worker_logs()}")
             time.sleep(0.02)
         return job
 
-    def wait_for_status(self, job_id: str, status: str) -> Job:
+    def wait_for_status(self, job_id: str, status: str, patience_s: float = PATIENCE_S) -> Job:
         """The job, once it is in this state."""
-        return self.wait(job_id, lambda job: job.status == status)
+        return self.wait(job_id, lambda job: job.status == status, patience_s)
 
     def wait_for_step(self, job_id: str, step: int) -> Job:
         """The job, once it has got so far."""
