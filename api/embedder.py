@@ -184,8 +184,8 @@ class Embedder:
         granularity: Granularity,
     ) -> Answer:
         encoder = known.encoder
-        groups, faults = await self.wherever_sooner(windows, group_windows, encoder, windows, fs_hz)
         self.room.check_wait()  # again: others came while its body did
+        groups, faults = await self.wherever_sooner(windows, group_windows, encoder, windows, fs_hz)
         arrays = [group.windows for group in groups]
         rows = await self._process.embed(known, arrays, fs_hz, granularity)
         return Answer(encoder, windows, fs_hz, granularity, by_place(groups, rows), faults)

@@ -33,7 +33,7 @@ from ppgssl.threads import keep_for_good, take_short_turns
 
 log = logging.getLogger("api.encoder_process")
 
-AFTER_THE_API = 5  # nice value; refusing what is too much is worth more than computing
+AFTER_THE_API = 10  # nice value; refusing what is too much is worth more than computing
 BUFFER_BYTES = 2**20
 
 

@@ -3,14 +3,19 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ppgssl.cli.engine import Engine, EngineOption, RayAddressOption, check_address, pool_of
 from ppgssl.cli.output import Rate, console_err, console_out, exit_codes, print_json
+from ppgssl.errors import ConfigError
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
+
+if TYPE_CHECKING:
+    from ppgssl.inference.bulk import BulkProgress
 
 
 def embed_command(
@@ -35,7 +40,16 @@ def embed_command(
     granularity: Annotated[
         Granularity, typer.Option(help="An embedding per window, or per segment of it.")
     ] = Granularity.WINDOW,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda or cuda:N. On Ray, cuda is a GPU for each worker."),
+    ] = "auto",
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="At work at once on Ray; one per CPU of the cluster by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Embed every window of every recording, or of a dataset as it is cut, into a Parquet file.
@@ -47,11 +61,16 @@ def embed_command(
     """
     with exit_codes():
         from ppgssl.inference.bulk import embed_units
+        from ppgssl.inference.bulk_slices import NamedEncoder, embed_in_slices
         from ppgssl.inference.bulk_sources import find_units
         from ppgssl.inference.encoder import load_encoder
         from ppgssl.training.devices import resolve_device
 
-        loaded = load_encoder(encoder, str(resolve_device(device)))
+        check_address(engine, ray_address)
+        on_ray = engine is Engine.RAY
+        if workers and not on_ray:
+            raise ConfigError("--workers is for --engine ray: one process fills this host already")
+        loaded = load_encoder(encoder, "cpu" if on_ray else str(resolve_device(device)))
         settings = EmbeddingSettings(
             granularity=granularity, window_seconds=window_seconds, fs_hz=fs, channel=channel
         )
@@ -73,19 +92,36 @@ def embed_command(
         ) as bar:
             task = bar.add_task("embedding", total=len(found.units), windows=0, rate=0.0)
             rate = Rate()
-            result = embed_units(
-                found.units,
-                loaded,
-                out,
-                work=work,
-                granularity=granularity,
-                on_progress=lambda at: bar.update(
+
+            def show(at: "BulkProgress") -> None:
+                bar.update(
                     task,
                     completed=at.units,
                     windows=at.windows,
                     rate=rate.per_second(at.windows),
-                ),
-            )
+                )
+
+            if on_ray:
+                theirs = str(resolve_device(device)) if device == "auto" else device
+                result = embed_in_slices(
+                    found.units,
+                    NamedEncoder(encoder, theirs, loaded.info),
+                    out,
+                    work=work,
+                    granularity=granularity,
+                    on_progress=show,
+                    workers=workers,
+                    open_pool=pool_of(engine, ray_address, gpus=float(theirs != "cpu")),
+                )
+            else:
+                result = embed_units(
+                    found.units,
+                    loaded,
+                    out,
+                    work=work,
+                    granularity=granularity,
+                    on_progress=show,
+                )
         shutil.rmtree(work)
     if as_json:
         skipped = {str(path): reason for path, reason in found.skipped}

@@ -39,12 +39,12 @@ def check_memory(available: int | None) -> Finding:
 
 
 def check_data_root(root: Path, may_write: CanWrite = can_write) -> Finding:
-    """Are there datasets to train on, and can there be more?"""
-    if not root.is_dir():
+    """Are there datasets to train on, and can there be more? The first one makes the folder."""
+    if root.exists() and not root.is_dir():
         return Finding.problem(
             "data root",
             f"{root} is no folder",
-            f"mkdir -p {root}, or set PPGSSL_DATA_ROOT to the folder of your datasets",
+            "set PPGSSL_DATA_ROOT to the folder of your datasets",
         )
     names = dataset_names(root)
     damaged = {name: reason for name in names if (reason := _damage(root / name))}
@@ -55,7 +55,7 @@ def check_data_root(root: Path, may_write: CanWrite = can_write) -> Finding:
             f"{root}: {len(damaged)} of {len(names)} datasets cannot be used: {damaged[first]}",
             f"prepare {first} again, or remove it",
         )
-    if not may_write(root):
+    if not may_write(nearest_folder(root)):
         return Finding.warning(
             "data root",
             f"{root}: {len(names)} datasets; it cannot be written",

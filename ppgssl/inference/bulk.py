@@ -19,11 +19,12 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from ppgssl.errors import RecordingError
-from ppgssl.inference.bulk_parts import Parts
+from ppgssl.inference.bulk_parts import Parts, join_parts
 from ppgssl.inference.bulk_sources import RawWindow, Unit
 from ppgssl.inference.embedding_file import embeddings_schema
 from ppgssl.inference.encoder import PpgEncoder, Rows
 from ppgssl.inference.granularity import Granularity
+from ppgssl.models.encoder_file import EncoderInfo
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -97,25 +98,54 @@ def embed_units(
         RecordingError: No recording could be read.
         StoppedError: It was asked to stop.
     """
-    schema = embeddings_schema(encoder.info.embedding_dim, encoder.info.sha256)
-    parts = Parts.open(work, schema, _plan(units, encoder, granularity))
+    parts = open_parts(units, encoder.info, work, granularity)
     resumed = parts.windows
+    make_parts(parts, units, encoder, granularity, on_progress, should_stop)
+    return join([parts], out, resumed)
+
+
+def open_parts(
+    units: Sequence[Unit], info: EncoderInfo, work: Path, granularity: Granularity
+) -> Parts:
+    """What an earlier run of the same units, encoder and granularity finished in a folder."""
+    digest = hashlib.sha256("\n".join(unit.identity for unit in units).encode()).hexdigest()
+    plan = {"units": digest, "encoder": info.sha256, "granularity": granularity.value}
+    return Parts.open(work, embeddings_schema(info.embedding_dim, info.sha256), plan)
+
+
+def make_parts(
+    parts: Parts,
+    units: Sequence[Unit],
+    encoder: PpgEncoder,
+    granularity: Granularity,
+    on_progress: Callable[[BulkProgress], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Embed what is missing, a part after the other.
+
+    Raises:
+        StoppedError: It was asked to stop.
+    """
     while parts.next_unit < len(units):
         part = _Part(units, parts.next_unit, parts.windows, on_progress)
         with parts.writing() as write:
-            write(part.embed(encoder, granularity, schema, should_stop))
+            write(part.embed(encoder, granularity, parts.schema, should_stop))
         parts.add(part.next_unit, part.windows, part.unreadable)
-    if not parts.windows and parts.unreadable:
-        recording_id, reason = next(iter(parts.unreadable.items()))
+
+
+def join(finished: Sequence[Parts], out: Path, resumed: int) -> BulkResult:
+    """Make one file of all parts.
+
+    Raises:
+        RecordingError: No recording could be read.
+    """
+    windows = sum(parts.windows for parts in finished)
+    unreadable = {name: why for parts in finished for name, why in parts.unreadable.items()}
+    if not windows and unreadable:
+        recording_id, reason = next(iter(unreadable.items()))
         raise RecordingError(f"no recording could be read; {recording_id}: {reason}")
-    rows, refused = parts.join(out)
-    return BulkResult(parts.windows, rows, refused, resumed, parts.unreadable)
-
-
-def _plan(units: Sequence[Unit], encoder: PpgEncoder, granularity: Granularity) -> dict[str, str]:
-    """What parts have to agree in to be parts of one file."""
-    digest = hashlib.sha256("\n".join(unit.identity for unit in units).encode()).hexdigest()
-    return {"units": digest, "encoder": encoder.info.sha256, "granularity": granularity.value}
+    rows, refused = join_parts(finished, out)
+    return BulkResult(windows, rows, refused, resumed, unreadable)
 
 
 @dataclass(frozen=True, slots=True)

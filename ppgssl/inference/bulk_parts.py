@@ -11,7 +11,7 @@ finished part never changes.
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,36 +71,33 @@ class Parts:
         _write(name.with_suffix(".json"), report)
         self._count(next_unit, report)
 
-    def join(self, out: Path) -> tuple[int, int]:
-        """Make all parts one file, in its place as a whole or not at all.
-
-        Returns:
-            How many rows there are, and how many of them are of refused windows.
-        """
-        parts = [report.with_suffix(".parquet") for report in _reports(self.folder)]
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(f".{out.name}.partial")
-        temporary.unlink(missing_ok=True)
-        try:
-            if len(parts) != 1 or not _linked(parts[0], temporary):
-                self._write_all(parts, temporary)
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return _count_rows(out)
-
-    def _write_all(self, parts: Iterable[Path], path: Path) -> None:
-        with embeddings_writer(path, self.schema) as writer:
-            for name in parts:
-                with pq.ParquetFile(name) as part:
-                    for batch in part.iter_batches():
-                        writer.write_batch(batch)
-        _sync(path)
+    def files(self) -> list[Path]:
+        """The finished parts, in order."""
+        return [report.with_suffix(".parquet") for report in _reports(self.folder)]
 
     def _count(self, next_unit: int, report: dict[str, Any]) -> None:
         self.next_unit = next_unit
         self.windows += report["windows"]
         self.unreadable |= report["unreadable"]
+
+
+def join_parts(finished: Sequence[Parts], out: Path) -> tuple[int, int]:
+    """Make all parts one file, in its place as a whole or not at all.
+
+    Returns:
+        How many rows there are, and how many of them are of refused windows.
+    """
+    files = [file for parts in finished for file in parts.files()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.partial")
+    temporary.unlink(missing_ok=True)
+    try:
+        if len(files) != 1 or not _linked(files[0], temporary):
+            _write_all(files, finished[0].schema, temporary)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return _count_rows(out)
 
 
 def take_over(earlier: Iterable[Path], folder: Path) -> None:
@@ -125,6 +122,15 @@ def take_over(earlier: Iterable[Path], folder: Path) -> None:
         for report in _reports(furthest):
             for name in (report.with_suffix(".parquet").name, report.name):
                 os.link(furthest / name, folder / name)
+
+
+def _write_all(files: Iterable[Path], schema: pa.Schema, path: Path) -> None:
+    with embeddings_writer(path, schema) as writer:
+        for name in files:
+            with pq.ParquetFile(name) as part:
+                for batch in part.iter_batches():
+                    writer.write_batch(batch)
+    _sync(path)
 
 
 def _linked(part: Path, path: Path) -> bool:

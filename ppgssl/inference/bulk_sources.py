@@ -5,8 +5,9 @@ A unit is what is read at once, and what a resumed run begins anew or does not t
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,7 @@ from jaxtyping import Float
 
 from ppgssl.data.dataset import Dataset, is_dataset, open_dataset
 from ppgssl.data.recordings import Recording, RecordingRef, check_recordings, find_recordings
-from ppgssl.data.schema import SPLITS
-from ppgssl.data.windows import Windows
+from ppgssl.data.schema import SPLITS, Split
 from ppgssl.inference.settings import SHORTEST_WINDOW_S, EmbeddingSettings
 from ppgssl.signal.quality import fill_gaps
 
@@ -41,13 +41,15 @@ class Unit:
         name: For people.
         identity: Changes where another result has to be expected.
         size: Bytes, or about as many: how much work it is beside the other units.
-        load: Reads its windows.
+        load: Reads its windows, also in another process.
+        source: Where they lie: a file, or the folder of a dataset.
     """
 
     name: str
     identity: str
     size: int
     load: Callable[[], Sequence[RawWindow]]
+    source: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,11 @@ def recording_units(refs: Sequence[RecordingRef], window_s: float) -> list[Unit]
     """
     return [
         Unit(
-            ref.recording_id, _identity(ref, window_s), ref.size_bytes, partial(_cut, ref, window_s)
+            ref.recording_id,
+            _identity(ref, window_s),
+            ref.size_bytes,
+            partial(_cut, ref, window_s),
+            ref.path,
         )
         for ref in refs
     ]
@@ -137,15 +143,14 @@ def dataset_units(dataset: Dataset) -> list[Unit]:
     size = max(1, UNIT_SAMPLES // dataset.window_samples)
     units: list[Unit] = []
     for split in SPLITS:
-        windows = dataset.split(split)
-        places = windows.metadata().select(["recording_id", "start_s"]) if len(windows) else None
-        for number, first in enumerate(range(0, len(windows), size)):
-            assert places is not None
-            rows = places.slice(first, size)
-            load = partial(_read, windows, rows, dataset.fs_hz, size, number)
+        windows = _SplitWindows(dataset, split)
+        for number, first in enumerate(range(0, len(windows.places), size)):
+            piece = _Piece(windows, number, size)
+            rows = windows.places.slice(first, size)
             identity = _identity_of(rows, split, first)
             size_bytes = np.dtype(np.float32).itemsize * len(rows) * dataset.window_samples
-            units.append(Unit(f"{split} {first}", identity, size_bytes, load))
+            name = f"{split} {first}"
+            units.append(Unit(name, identity, size_bytes, piece.load, dataset.path))
     return units
 
 
@@ -178,12 +183,39 @@ def _identity_of(rows: pa.Table, split: str, first: int) -> str:
     return f"{split} {first} {len(rows)} {ends}"
 
 
-def _read(
-    windows: Windows, rows: pa.Table, fs_hz: float, size: int, number: int
-) -> Sequence[RawWindow]:
-    batches = windows.batches(size, seed=None, start_batch=number, read_ahead=0)
-    signal = next(iter(batches)).signal
-    return [
-        RawWindow(place["recording_id"], place["start_s"], fs_hz, samples)
-        for place, samples in zip(rows.to_pylist(), signal, strict=True)
-    ]
+class _SplitWindows:
+    """A split as it is stored; another process opens the dataset itself."""
+
+    def __init__(self, dataset: Dataset, split: Split) -> None:
+        self._path, self._split = dataset.path, split
+        self.windows, self.fs_hz = dataset.split(split), dataset.fs_hz
+        self.places = self.windows.metadata().select(["recording_id", "start_s"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._path, self._split)
+
+
+@cache
+def _reopen(path: Path, split: Split) -> _SplitWindows:
+    return _SplitWindows(open_dataset(path), split)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Windows of a split that follow each other: the `number`-th so many."""
+
+    of: _SplitWindows
+    number: int
+    size: int
+
+    def load(self) -> Sequence[RawWindow]:
+        """Read them."""
+        batches = self.of.windows.batches(
+            self.size, seed=None, start_batch=self.number, read_ahead=0
+        )
+        signal = next(iter(batches)).signal
+        places = self.of.places.slice(self.number * self.size, self.size).to_pylist()
+        return [
+            RawWindow(place["recording_id"], place["start_s"], self.of.fs_hz, samples)
+            for place, samples in zip(places, signal, strict=True)
+        ]

@@ -1,5 +1,6 @@
 """What the pages say of Docker: their blocks are run in a copy of the repository, in order."""
 
+import re
 import shutil
 import sys
 import time
@@ -76,6 +77,20 @@ def job_id(reader: PageRunner) -> str:
     window.astype("<f4").tofile(reader.folder / "window.f32")
     run_blocks(reader, "README.md", with_text='"kind": "pretrain"')
     return reader.environment["job"]
+
+
+def test_docker_without_the_toolkit_says_what_the_page_says(
+    stack: ComposeStack, reader: PageRunner
+):
+    shown = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
+    reader.environment["COMPOSE_FILE"] = "docker-compose.yml"
+    try:
+        with pytest.raises(AssertionError, match=re.escape(shown)):
+            reader.bash("docker compose up --build --detach --wait worker")
+    finally:
+        reader.environment |= stack.environment
+
+    assert shown in PAGES["troubleshooting.md"].read_text("utf-8")
 
 
 def the_job(stack: ComposeStack, job_id: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class PageRunner:
     def console(self, command: str, shown: str) -> None:
         """Run one command of a console; it may fail only where the page shows how."""
         status, output = self._shell(command)
-        fails = shown.lstrip().startswith("error")
+        fails = re.search("^error: ", shown, re.MULTILINE) is not None
         assert (status != 0) == fails, f"exit status {status} of\n{command}\n{output}"
         assert says(output, shown), f"{command}\nsaid\n{output}\nand not\n{shown}"
 

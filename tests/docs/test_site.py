@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT
 
+from ppgssl.client import Client, calls
+
 LINK = re.compile(r"\]\(<?([^)#>\s]+)")
 ZENSICAL = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
 
@@ -21,6 +23,14 @@ def test_every_file_that_a_page_links_to_exists(name: str):
     missing = [target for target in linked if not (page.parent / target).exists()]
 
     assert missing == []
+
+
+def test_the_python_page_lists_every_call_that_the_client_makes():
+    listed = re.findall(r"^ {8}- (\w+)$", PAGES["reference/python.md"].read_text("utf-8"), re.M)
+
+    assert sorted(listed) == sorted(
+        name for name in vars(calls) if hasattr(Client, name) and not name.startswith("_")
+    )
 
 
 @pytest.fixture(scope="module")

@@ -50,11 +50,17 @@ def test_a_container_has_no_more_memory_than_its_limit_leaves(tmp_path: Path):
     assert available_memory(meminfo, limit, used) == 8_000_000 * 1024
 
 
-def test_a_data_root_that_is_missing_is_a_problem_with_the_command_that_mends_it(tmp_path: Path):
+def test_a_data_root_that_is_not_there_yet_names_the_command_that_makes_it(tmp_path: Path):
     finding = check_data_root(tmp_path / "absent")
 
-    assert finding.level == Level.PROBLEM
-    assert f"mkdir -p {tmp_path / 'absent'}" in finding.remedy
+    assert finding.level == Level.WARNING
+    assert finding.remedy == f"ppgssl prepare RECORDINGS --out {tmp_path / 'absent' / 'NAME'}"
+
+
+def test_a_data_root_that_is_a_file_is_a_problem(tmp_path: Path):
+    (tmp_path / "file").touch()
+
+    assert check_data_root(tmp_path / "file").level == Level.PROBLEM
 
 
 def test_a_data_root_that_cannot_be_written_is_a_warning(tmp_path: Path):

@@ -158,7 +158,7 @@ def test_a_recording_that_cannot_be_read_is_told_and_the_others_are_embedded(
     def fail():
         raise RecordingError("broken")
 
-    units[1] = Unit("bad", "bad", 1, fail)
+    units[1] = Unit("bad", "bad", 1, fail, tmp_path)
 
     result = run(units, encoder, tmp_path / "out.parquet")
 

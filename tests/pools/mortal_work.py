@@ -2,8 +2,10 @@
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ppgssl.data.recordings import Recording, RecordingRef
 from ppgssl.errors import RecordingError
@@ -26,6 +28,12 @@ class MortalRef(RecordingRef):
         """As every recording, the second time."""
         die_once(self.trace)
         return RecordingRef.load(self)
+
+
+def load_mortally(trace: Path, load: Callable[[], Any]) -> Any:
+    """What `load` gives, the second time."""
+    die_once(trace)
+    return load()
 
 
 def squared(number: int) -> int:

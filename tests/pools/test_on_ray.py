@@ -1,16 +1,26 @@
 """A pool on a Ray cluster does what one of this host does, also where workers die."""
 
+import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from mortal_work import MortalRef, die, squared
+from mortal_work import MortalRef, die, load_mortally, squared
 
 from ppgssl.data.prepare import DatasetSummary, PrepareSettings, prepare
 from ppgssl.data.recordings import RecordingRef, find_recordings
 from ppgssl.data.simulated import write_simulated
 from ppgssl.errors import ConfigError, RecordingError, RunError
+from ppgssl.inference.bulk import embed_units
+from ppgssl.inference.bulk_slices import NamedEncoder, embed_in_slices
+from ppgssl.inference.bulk_sources import find_units
+from ppgssl.inference.encoder import load_encoder
+from ppgssl.inference.granularity import Granularity
+from ppgssl.inference.settings import EmbeddingSettings
 from ppgssl.pools import on_ray
 from ppgssl.pools.local import open_local_pool
 from ppgssl.pools.on_ray import open_ray_pool
@@ -109,3 +119,56 @@ def test_a_client_s_address_is_refused(tmp_path):
         open_ray_pool(1, Workplace([], tmp_path, []), address="ray://head:10001"),
     ):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_dataset", [False, True])
+def test_embeddings_made_on_the_cluster_are_those_of_one_run_though_a_worker_was_killed(
+    refs, cluster, encoder_folder, tmp_path, monkeypatch, is_dataset
+):
+    source, trace = tmp_path / "recordings", tmp_path / "died"
+    if is_dataset:
+        source = tmp_path / "data"
+        prepared(refs, source, open_local_pool)
+    monkeypatch.setattr("ppgssl.inference.bulk_slices.SLICE_SIZE", 1)
+    units = find_units([source], EmbeddingSettings(), own_window_s=10.0, own_fs_hz=125.0).units
+    units[0] = replace(units[0], load=partial(load_mortally, trace, units[0].load))
+    encoder = load_encoder(encoder_folder)
+    how = {"granularity": Granularity.WINDOW, "on_progress": lambda _: None}
+
+    result = embed_in_slices(
+        units,
+        NamedEncoder(str(encoder_folder), "cpu", encoder.info),
+        tmp_path / "there.parquet",
+        work=tmp_path / "there",
+        workers=None,
+        open_pool=partial(open_ray_pool, address=cluster),
+        **how,
+    )
+    embed_units(units, encoder, tmp_path / "here.parquet", work=tmp_path / "here", **how)
+
+    assert trace.exists()
+    assert result.rows == 36
+    there, here = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("there", "here"))
+    for name in ("recording_id", "start_s", "fault"):
+        assert there[name].equals(here[name])
+    vectors = [np.stack(table["embedding"].to_numpy()) for table in (there, here)]
+    np.testing.assert_allclose(*vectors, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_commands_work_on_a_cluster(refs, cluster, tmp_path):
+    recordings, data, out = (tmp_path / name for name in ("recordings", "data", "out.parquet"))
+    on_ray = ["--engine", "ray", "--ray-address", cluster]
+
+    ppgssl("prepare", recordings, "--out", data, "--window-seconds", "10", *on_ray)
+    ppgssl("embed", data, "--encoder", "default", "--out", out, *on_ray)
+
+    assert pq.read_metadata(out).num_rows == 36
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out.parquet", "recordings"]
+
+
+def ppgssl(*arguments: object) -> None:
+    command = [sys.executable, "-m", "ppgssl", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

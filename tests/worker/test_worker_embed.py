@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_so_that_another_attempt_is_made(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ppgssl.inference.bulk_parts.Parts.join", refuse)
+    monkeypatch.setattr("ppgssl.inference.bulk.join_parts", refuse)
     with pytest.raises(CheckpointWriteError, match="No space left on device; what was finished"):
         run(order, Stages(), lambda: False)
     left = {path.name for path in Path(order.out).iterdir()}
