@@ -2,6 +2,7 @@
 
 Warm: the files are in the page cache. Cold: they were dropped from it first. The plain reads copy
 into one buffer of a batch's size, again and again; the loader hands out batches of their own.
+The larger dataset takes 6.5 GB of the temporary folder, and three minutes on two cores.
 """
 
 import os

@@ -43,7 +43,12 @@ class PlainWindows:
         self._split: Split = split
         self._shards = shards
         self._groups = [group for shard in shards for group in groups_of(shard, split)]
-        self._files = _MappedShards({group.shard.path: group.shard for group in self._groups})
+        self._paths = list(dict.fromkeys(group.shard.path for group in self._groups))
+        number_of_path = {path: number for number, path in enumerate(self._paths)}
+        self._path_of_group = np.array(
+            [number_of_path[group.shard.path] for group in self._groups], np.int64
+        )
+        self._files = _MappedShards(self._paths)
         self._windows = self._files.windows_at_each_byte(window_samples)
         self.rows_per_group = [len(group.rows) for group in self._groups]
         self.largest_group = max((group.num_rows for group in self._groups), default=0)
@@ -59,8 +64,10 @@ class PlainWindows:
         Raises:
             DatasetError: A file is damaged.
         """
-        self._locate(rows)
-        places = np.take(self._first_byte, rows, axis=1)
+        places = self._first_byte.take(rows, axis=1)
+        if places.min(initial=0) == UNKNOWN:
+            self._locate(rows)
+            places = self._first_byte.take(rows, axis=1)
         gathered = self._windows[places].view(np.float32)
         signal, denoised = gathered.reshape(len(SIGNAL_COLUMNS), len(rows), self.window_samples)
         return WindowBatch(self._window_ids[rows], signal, denoised)
@@ -74,11 +81,11 @@ class PlainWindows:
         if not hasattr(os, "posix_fadvise"):
             return
         self._locate(rows)
-        groups = self._group_of(rows)
+        path_of_row = self._path_of_group[self._group_of(rows)]
         row_bytes = FLOAT32_BYTES * self.window_samples
-        for path in dict.fromkeys(self._groups[group].shard.path for group in np.unique(groups)):
-            is_here = np.array([group.shard.path == path for group in self._groups])[groups]
-            self._files.fetch(path, self._first_byte[:, rows[is_here]], row_bytes)
+        for number in np.unique(path_of_row).tolist():
+            of_path = rows[path_of_row == number]
+            self._files.fetch(self._paths[number], self._first_byte[:, of_path], row_bytes)
 
     def metadata(self) -> pa.Table:
         """One row per window in stored order, all columns but the signals."""
@@ -109,8 +116,8 @@ class PlainWindows:
 class _MappedShards:
     """Files in memory; what lies in them is named by its distance from the first mapped address."""
 
-    def __init__(self, shards: Mapping[Path, Shard]) -> None:
-        self._maps = {path: _map(path) for path in shards}
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._maps = {path: _map(path) for path in paths}
         addresses = {
             path: np.frombuffer(map, np.uint8).ctypes.data for path, map in self._maps.items()
         }
