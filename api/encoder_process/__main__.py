@@ -136,7 +136,8 @@ def main() -> None:
     parser.add_argument("--cache-bytes", type=int, required=True)
     parser.add_argument("--log-level", required=True)
     given = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the API
+    for stopping in (signal.SIGINT, signal.SIGTERM):  # are for the API, which closes its end then
+        signal.signal(stopping, signal.SIG_IGN)
     os.nice(AFTER_THE_API)
     take_short_turns()
     keep_for_good()

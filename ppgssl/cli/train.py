@@ -4,12 +4,14 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ppgssl.cli.engine import Engine, EngineOption, RayAddressOption, check_address
 from ppgssl.cli.output import console_err, console_out, exit_codes, print_json
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ def train_command(
         typer.Option(metavar="N", help="Or auto; overrides training.batch_size."),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="Of this host, one per GPU; overrides training.devices.")
+        int | None, typer.Option(help="One per GPU; overrides training.devices.")
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
     load_in_memory: Annotated[
         bool, typer.Option("--load-in-memory", help="Read the whole dataset first.")
     ] = False,
@@ -56,9 +60,12 @@ def train_command(
         from ppgssl.data.dataset import open_dataset
         from ppgssl.training.interrupt import stop_on_signals
         from ppgssl.training.launch import train_on_devices
+        from ppgssl.training.on_ray import train_on_ray
         from ppgssl.training.processes import launched_rank
         from ppgssl.training.progress import Silent
 
+        check_address(engine, ray_address)
+        on_ray = engine is Engine.RAY
         flags = {
             "device": device,
             "training.epochs": epochs,
@@ -73,7 +80,8 @@ def train_command(
         is_first = launched_rank() == 0
         telling = TerminalReporter() if is_first else nullcontext(Silent())
         with telling as reporter, stop_on_signals() as should_stop:
-            result = train_on_devices(
+            run = partial(train_on_ray, address=ray_address) if on_ray else train_on_devices
+            result = run(
                 tree, dataset, out, reporter=reporter, should_stop=should_stop, resume=resume
             )
     if not is_first:

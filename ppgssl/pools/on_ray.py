@@ -64,6 +64,51 @@ def connected(address: str | None) -> Generator[Any]:
         ray.shutdown()
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker looks for on its host.
+
+    Attributes:
+        folder: Of the process that asks; relative paths begin there.
+        files: One of each file system, and the sign in the folder that is written into.
+        patience_s: What is not there after so long is not there.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    patience_s: float
+
+
+@contextmanager
+def needs_of(place: Workplace) -> Generator[Needs]:
+    """What tells workers that they see a workplace; leaves a sign in its folder meanwhile."""
+    place.out.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(prefix=".seen-", dir=place.out) as sign:
+        files = (Path(sign.name).absolute(), *_one_of_each_file_system(place.sources))
+        yield Needs(Path.cwd(), files, PATIENCE_S)
+
+
+@lru_cache(maxsize=1)
+def settle_in(needs: Needs) -> None:
+    """Stand where the process that asks stands, and see what it sees.
+
+    Raises:
+        RunError: This host lacks a file.
+    """
+    if needs.folder.is_dir():
+        os.chdir(needs.folder)
+    until = time.monotonic() + needs.patience_s
+    for file in needs.files:
+        while not file.exists():
+            if time.monotonic() > until:
+                raise RunError(
+                    f"the host {socket.gethostname()} does not see {file}: recordings, datasets "
+                    "and results have to lie on a file system that all hosts of the Ray cluster "
+                    "share, under the same path"
+                )
+            time.sleep(1)
+
+
 @contextmanager
 def open_ray_pool(
     workers: int | None, place: Workplace, *, address: str | None = None, gpus: float = 0.0
@@ -79,17 +124,14 @@ def open_ray_pool(
     Raises:
         ConfigError: Ray is not installed, or there is no such cluster.
     """
-    place.out.mkdir(parents=True, exist_ok=True)
-    with connected(address) as ray, NamedTemporaryFile(prefix=".seen-", dir=place.out) as sign:
-        files = (Path(sign.name).absolute(), *_one_of_each_file_system(place.sources))
-        needs = _Needs(Path.cwd(), files, PATIENCE_S)
+    with connected(address) as ray, needs_of(place) as needs:
         yield RayPool(ray, needs, workers, gpus)
 
 
 class RayPool:
     """Tasks of one CPU each."""
 
-    def __init__(self, ray: Any, needs: "_Needs", workers: int | None, gpus: float) -> None:
+    def __init__(self, ray: Any, needs: "Needs", workers: int | None, gpus: float) -> None:
         self._ray = ray
         self._needs = needs
         self._workers = workers
@@ -136,48 +178,12 @@ class RayPool:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
-    """What a worker looks for on its host.
-
-    Attributes:
-        folder: Of the process that asks; relative paths begin there.
-        files: One of each file system, and the sign in the folder that is written into.
-        patience_s: What is not there after so long is not there.
-    """
-
-    folder: Path
-    files: tuple[Path, ...]
-    patience_s: float
-
-
 def _one_of_each_file_system(paths: Iterable[Path]) -> list[Path]:
     in_folders = {path.parent: path for path in paths}
     return list({folder.stat().st_dev: path for folder, path in in_folders.items()}.values())
 
 
-def _do(needs: _Needs, work: Callable[..., Result], job: tuple[Any, ...]) -> Result:
+def _do(needs: Needs, work: Callable[..., Result], job: tuple[Any, ...]) -> Result:
     """A task, in a worker."""
-    _settle_in(needs)
+    settle_in(needs)
     return work(*job)
-
-
-@lru_cache(maxsize=1)
-def _settle_in(needs: _Needs) -> None:
-    """Stand where the process that asks stands, and see what it sees.
-
-    Raises:
-        RunError: This host lacks a file.
-    """
-    if needs.folder.is_dir():
-        os.chdir(needs.folder)
-    until = time.monotonic() + needs.patience_s
-    for file in needs.files:
-        while not file.exists():
-            if time.monotonic() > until:
-                raise RunError(
-                    f"the host {socket.gethostname()} does not see {file}: recordings, datasets "
-                    "and results have to lie on a file system that all hosts of the Ray cluster "
-                    "share, under the same path"
-                )
-            time.sleep(1)

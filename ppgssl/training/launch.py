@@ -92,15 +92,20 @@ def train_on_devices(
     return _insist(order, count, reporter or Silent(), should_stop)
 
 
-def num_processes(config: Config) -> int:
-    """How many processes of this host train together.
+def num_processes(config: Config, cuda_devices: int | None = None) -> int:
+    """How many processes train together.
+
+    Args:
+        config: The run's.
+        cuda_devices: That there are; None for those of this host.
 
     Raises:
         ConfigError: More than a step has micro-batches, or several on one CUDA device.
         DeviceError: More than there are CUDA devices.
     """
     training, device = config.training, config.device
-    gpus = torch.cuda.device_count() if device in {"auto", "cuda"} else 0
+    there = torch.cuda.device_count() if cuda_devices is None else cuda_devices
+    gpus = there if device in {"auto", "cuda"} else 0
     if training.devices == "auto":
         count = max(1, min(gpus, training.accumulation_steps))
         if count < gpus:

@@ -106,6 +106,12 @@ def launched_rank() -> int:
     return int(os.environ["RANK"]) if dist.is_torchelastic_launched() else 0
 
 
+def named_process() -> Processes:
+    """This one, as the environment names it."""
+    rank, count, local = (int(os.environ[x]) for x in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    return Processes(rank, count, local)
+
+
 @contextmanager
 def joined_processes(device: str) -> Generator[Processes]:
     """Meet the processes that the environment names, as torchrun does (`RANK`, `WORLD_SIZE`, ...).
@@ -119,13 +125,13 @@ def joined_processes(device: str) -> Generator[Processes]:
     """
     if device not in {"auto", "cpu", "cuda"}:
         raise ConfigError(f"device: {device!r} is one device; several processes need 'cuda'")
-    rank, count, local = (int(os.environ[x]) for x in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    this = named_process()
     on_cuda = device != "cpu" and torch.cuda.is_available()
     if on_cuda:
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(this.local_rank)
     with _no_loss():
         dist.init_process_group(BACKENDS["cuda" if on_cuda else "cpu"], timeout=PATIENCE)
-    yield Processes(rank, count, local)
+    yield this
     with _no_loss():
         dist.barrier()  # who leaves early is missed by who is still writing
     dist.destroy_process_group()

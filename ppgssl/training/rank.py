@@ -51,8 +51,8 @@ def main() -> None:
     is_first = os.environ["RANK"] == "0"
     level = order.log_level if is_first else max(order.log_level, logging.WARNING)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
-    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as pipe:
-        reporter = TellingReporter(pipe, heard=_wait_for_a_line)
+    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1) as pipe:
+        reporter = TellingReporter(pipe.write, heard=_wait_for_a_line)
         try:
             result = do(order, reporter)
         except Exception as error:

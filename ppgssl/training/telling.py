@@ -8,7 +8,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from ppgssl.errors import PpgsslError, RunError
 from ppgssl.training.memory import is_out_of_memory
@@ -41,22 +41,21 @@ class Message:
 
 
 class TellingReporter:
-    """Writes what it is told to a pipe.
+    """Sends what it is told, a line at a time.
 
     Args:
-        pipe: Where to.
+        send: Takes a line; may wait while the reader is behind.
         heard: Waits until the last message was taken in; called after a checkpoint, whose name may
             soon point at another.
     """
 
-    def __init__(self, pipe: TextIO, heard: Callable[[], None]) -> None:
-        self._pipe = pipe
+    def __init__(self, send: Callable[[str], object], heard: Callable[[], None]) -> None:
+        self._send = send
         self._heard = heard
 
     def tell(self, tells: str, content: object) -> None:
-        """Write one message; waits while the reader is behind."""
-        self._pipe.write(Message(tells, content).text())
-        self._pipe.flush()
+        """Send one message."""
+        self._send(Message(tells, content).text())
 
     def started(self, plan: RunPlan) -> None:
         """The run's plan."""

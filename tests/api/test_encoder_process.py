@@ -93,6 +93,18 @@ def test_the_process_ends_with_the_service(tmp_path: Path, gate: Gate):
     assert not is_running(gate.pid)
 
 
+def test_what_stops_the_whole_service_leaves_the_process_to_the_api(service: Service, gate: Gate):
+    with ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(ask, service)
+        until(lambda: gate.calls)
+
+        for stopping in (signal.SIGINT, signal.SIGTERM):
+            os.kill(gate.pid, stopping)
+        gate.open()
+
+        assert waiting.result().status_code == 200
+
+
 def test_a_process_that_does_not_end_is_ended(tmp_path: Path, gate: Gate, monkeypatch):
     monkeypatch.setattr("api.encoder_process.handle.STOP_SECONDS", 0.1)
     with ThreadPoolExecutor(1) as clients:

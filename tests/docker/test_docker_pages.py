@@ -117,14 +117,19 @@ def test_jobs_and_checkpoints_come_back_from_a_backup(
 
     assert the_job(stack, job_id) == before
     question = {"model": "production", "fs_hz": 125, "input": [[0.0, 1.0] * 700]}
-    assert httpx.post(f"{stack.url}/v1/embeddings", json=question).status_code == 200
+    assert httpx.post(f"{stack.url}/v1/embeddings", json=question, timeout=60).status_code == 200
 
 
 def test_a_job_that_runs_while_the_service_is_upgraded_goes_on(
     stack: ComposeStack, reader: PageRunner, job_id: str
 ):
-    long = {"dataset": "my-recordings", "preset": "small", "config": {"training": LONG}}
-    running = httpx.post(f"{stack.url}/v1/jobs", json={"kind": "pretrain", **long}).json()["id"]
+    long = {
+        "kind": "pretrain",
+        "dataset": "my-recordings",
+        "preset": "small",
+        "config": {"training": LONG},
+    }
+    running = httpx.post(f"{stack.url}/v1/jobs", json=long, timeout=60).json()["id"]
     reached = wait_for_step(stack, running, 1)
 
     run_blocks(reader, "deploy.md", with_text="docker compose down")

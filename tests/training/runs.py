@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
 
 from ppgssl.config import Config, load_config
 from ppgssl.data.dataset import Dataset, open_dataset
@@ -107,3 +112,23 @@ def stop_after(steps: int) -> Callable[[], bool]:
     """A `should_stop` that lets `steps` steps through."""
     asked = iter(range(steps))
     return lambda: next(asked, None) is None
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The points of a run's history."""
+    return pq.read_table(run / "last/history.parquet").to_pylist()
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    """The same losses and weights, to rounding."""
+    points, others = history(run), history(other)
+    assert len(points) == len(others)
+    for point, expected in zip(points, others, strict=True):
+        assert {n: v for n, v in point.items() if not isinstance(v, float)} == {
+            n: v for n, v in expected.items() if not isinstance(v, float)
+        }
+        figures = {name: v for name, v in expected.items() if isinstance(v, float)}
+        assert {name: point[name] for name in figures} == pytest.approx(figures, rel=1e-4, abs=1e-5)
+    weights = load_file(run / "last/model.safetensors")
+    for name, value in load_file(other / "last/model.safetensors").items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-5, msg=name)

@@ -9,11 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import torch
-from runs import Recorded, pulse_dataset, tiny_config
-from safetensors.torch import load_file
+from runs import Recorded, assert_same_run, pulse_dataset, tiny_config
 
 from ppgssl.data.dataset import Dataset
 from ppgssl.errors import ConfigError, DeviceError, NonFiniteLossError, ProcessLostError
@@ -39,24 +37,6 @@ def by_one(dataset, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("one")
     train(tiny_config(), dataset, out)
     return out
-
-
-def history(run: Path) -> list[dict]:
-    return pq.read_table(run / "last/history.parquet").to_pylist()
-
-
-def assert_same_run(run: Path, other: Path) -> None:
-    points, others = history(run), history(other)
-    assert len(points) == len(others)
-    for point, expected in zip(points, others, strict=True):
-        assert {n: v for n, v in point.items() if not isinstance(v, float)} == {
-            n: v for n, v in expected.items() if not isinstance(v, float)
-        }
-        figures = {name: v for name, v in expected.items() if isinstance(v, float)}
-        assert {name: point[name] for name in figures} == pytest.approx(figures, rel=1e-4, abs=1e-5)
-    weights = load_file(run / "last/model.safetensors")
-    for name, value in load_file(other / "last/model.safetensors").items():
-        torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_two_processes_compute_what_one_does(dataset, by_one, tmp_path):

@@ -1,0 +1,3 @@
+"""The cluster that the tests here share."""
+
+from ray_cluster import cluster as cluster
