@@ -265,6 +265,12 @@ class TrainingConfig(Section):
         "less memory, slower, the same results; in float32 on a CPU. 'auto' where keeping them "
         "would take more than half of the free memory.",
     )
+    compile: Literal["auto"] | bool = Field(
+        default=False,
+        description="Compile the layers for whole micro-batches (torch.compile): a minute or more "
+        "at the start, the same losses to rounding. 'auto' on CUDA with Triton and a C compiler. "
+        "Where it fails the run goes on without, and says so.",
+    )
     devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto",
         description="Processes of this host that train together, each on a CUDA device of its own, "

@@ -95,7 +95,7 @@ def make_views(
         generator: Source of every random number, on the windows' device.
     """
     draw = Draw(generator, windows.device)
-    in_pieces = len(windows) // 2 if _holds_pieces(windows.shape[-1] / fs_hz, config) else 0
+    in_pieces = len(windows) - num_whole(len(windows), windows.shape[-1] / fs_hz, config)
     whole = Views.plain(windows[in_pieces:], targets[in_pieces:])
     groups = [_augment(whole, config, fs_hz, draw)]
     if in_pieces:
@@ -133,8 +133,10 @@ class Draw:
         return torch.randn(like.shape, device=self.device, generator=self.generator)
 
 
-def _holds_pieces(window_s: float, config: AugmentationConfig) -> bool:
-    return config.piece_seconds is not None and window_s >= 2 * config.piece_seconds[0]
+def num_whole(count: int, window_s: float, config: AugmentationConfig) -> int:
+    """How many windows of a batch are seen whole; the others are cut into pieces."""
+    holds_pieces = config.piece_seconds is not None and window_s >= 2 * config.piece_seconds[0]
+    return count - count // 2 if holds_pieces else count
 
 
 def _cut(

@@ -7,6 +7,8 @@
 Only the encoder is kept. Nothing here draws random numbers.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -59,6 +61,8 @@ class PretrainingObjective(nn.Module):
         super().__init__()
         self.model = model
         self.keep_activations = keep_activations
+        self.compiled: Callable[[Tensor], Reconstruction] | None = None
+        self.compiled_shape: torch.Size | None = None
         self.loss = config.loss
         self.weights = config.objective
         self.fs_hz = config.data.fs_hz
@@ -75,6 +79,8 @@ class PretrainingObjective(nn.Module):
         return self.compare(self._reconstruct(views.inputs), views)
 
     def _reconstruct(self, inputs: Windows) -> Reconstruction:
+        if self.compiled is not None and inputs.shape == self.compiled_shape:
+            return self.compiled(inputs)
         if can_reconstruct(self.model, inputs):
             return reconstruct(self.model, inputs, keep=self.keep_activations)
         return self.model(inputs)

@@ -42,6 +42,7 @@ from ppgssl.training.collapse import (
     find_weakness,
     is_past_grace,
 )
+from ppgssl.training.compiling import compile_layers, is_to_compile
 from ppgssl.training.device_load import device_load
 from ppgssl.training.devices import (
     detect_environment,
@@ -73,7 +74,7 @@ from ppgssl.training.state import RunState
 from ppgssl.training.step import train_step
 from ppgssl.training.trackers.tracking import TrackedReporter
 from ppgssl.training.validation import to_device, validate
-from ppgssl.views import Views, make_views
+from ppgssl.views import Views, make_views, num_whole
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ FREE_KEYS = frozenset(
         "training.fail_on_collapse",
         "training.trackers",
         "training.checkpoint_activations",
+        "training.compile",
         "training.devices",
     }
 )
@@ -310,6 +312,7 @@ class TrainingRun:
     def execute(self) -> TrainingResult:
         """Run epochs until the last one, early stopping, or a request to stop."""
         self._announce()
+        self._compile()
         self._check_itself()
         self._end_if_collapsed()
         while (stop_reason := self.state.stop_reason(self.config.training)) is None:
@@ -382,6 +385,22 @@ class TrainingRun:
                 resumed_from_step=self.state.step,
             )
         )
+
+    def _compile(self) -> None:
+        """Compile the layers where the config asks for it; all processes or none."""
+        if not is_to_compile(self.config.training.compile, self.device):
+            return
+        samples, fs_hz = self.config.data.window_samples, self.config.data.fs_hz
+        micro_batch = self.config.training.micro_batch
+        count = num_whole(micro_batch, samples / fs_hz, self.config.augmentation)
+        windows = torch.zeros(count, 1, samples, device=self.device)
+        failure = compile_layers(self.objective, windows, amp_dtype=self.amp_dtype)
+        if self.processes.any(failure is not None):
+            self.objective.compiled = None
+            self._warn(
+                f"training.compile failed ({failure or 'on another process'}): the layers are "
+                "computed as written, with the same losses, without the speed of compiled ones"
+            )
 
     def _tell_of_checkpointing(self) -> None:
         if self.device.type == "cpu" and self.amp_dtype is torch.float32:

@@ -80,7 +80,7 @@ def validate(
         inputs, targets = to_device(batch, device)
         with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not torch.float32):
             reconstruction = objective.model(inputs)
-        terms = objective.compare(reconstruction, Views.plain(inputs, targets)).detached()
+            terms = objective.compare(reconstruction, Views.plain(inputs, targets)).detached()
         measured = {name: value * len(inputs) for name, value in terms.items()}
         measured["squared_error"] = (reconstruction.output.float() - targets).square().sum()
         measured["squared_deviation"] = targets.square().sum()

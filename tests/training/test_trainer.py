@@ -52,6 +52,18 @@ def test_the_unfinished_last_group_of_an_epoch_is_a_step_too(dataset, tmp_path):
     assert sum(point.split == "train" for point in told.points) == 3
 
 
+def test_half_precision_trains_validates_and_stays_near_float32(dataset, tmp_path):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        told = Recorded()
+        config = tiny_config(f"training.precision={precision}", "training.epochs=1")
+        train(config, dataset, tmp_path / precision, reporter=told)
+        losses[precision] = [point.values["total"] for point in told.points]
+
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+    assert losses["bf16"] != losses["fp32"]
+
+
 def test_a_run_explains_windows_that_it_never_saw(tmp_path):
     data = pulse_dataset(tmp_path / "data", train=192, val=32, windows_per_group=64)
     told = Recorded()
