@@ -116,6 +116,16 @@ class Draw:
         share = torch.rand(count, device=self.device, generator=self.generator)
         return low + (high - low) * share
 
+    def number(self, low: float, high: float) -> float:
+        """One for all views, which the host needs: it does not wait for the device.
+
+        Where that is not the CPU, it depends on the generator's seed alone.
+        """
+        on_host = self.generator
+        if self.device.type != "cpu":
+            on_host = torch.Generator().manual_seed(self.generator.initial_seed())
+        return float(low + (high - low) * torch.rand(1, generator=on_host))
+
     def log_uniform(self, count: int, low: float, high: float) -> PerView:
         """Between low and high, evenly on a logarithmic scale."""
         return self.uniform(count, math.log(low), math.log(high)).exp()
@@ -146,7 +156,7 @@ def _cut(
     assert config.piece_seconds is not None
     shortest, longest = config.piece_seconds
     longest = min(longest, windows.shape[-1] / fs_hz / 2)
-    length = round(fs_hz * float(draw.uniform(1, shortest, longest)))
+    length = round(fs_hz * draw.number(shortest, longest))
     count = windows.shape[-1] // length
     origin = torch.arange(len(windows), device=windows.device).repeat_interleave(count)
 

@@ -11,7 +11,7 @@ from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pulses import breathing_distribution
 from ppgssl.objectives.rates import BREATHING
 from ppgssl.signal.rates import heart_rate_bpm
-from ppgssl.views import Views, make_views
+from ppgssl.views import Draw, Views, make_views
 
 FS_HZ = 125.0
 STILL = {
@@ -200,3 +200,14 @@ def test_the_reference_as_drawn_sees_whole_windows_only():
 
     assert len(views) == 1
     assert (views[0].polarity == 1).all()
+
+
+def test_a_number_for_the_host_is_that_of_the_stream_and_asks_no_other_device():
+    on_cpu = Draw(torch.Generator().manual_seed(3), torch.device("cpu"))
+    same = Draw(torch.Generator().manual_seed(3), torch.device("cpu"))
+    elsewhere = Draw(torch.Generator().manual_seed(3), torch.device("meta"))
+
+    first = [on_cpu.number(10, 30) for _ in range(3)]
+
+    assert first == [float(same.uniform(1, 10, 30)) for _ in range(3)]
+    assert elsewhere.number(10, 30) == first[0]  # of a meta tensor nobody can read a number
