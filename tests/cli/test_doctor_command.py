@@ -35,6 +35,7 @@ def test_a_machine_in_order_exits_0_and_is_left_as_it_was(root: Path):
 
 def test_a_problem_exits_1_and_says_what_to_do(root: Path):
     (root / "data").rmdir()
+    (root / "data").touch()
 
     result = doctor("--json")
 
@@ -43,7 +44,7 @@ def test_a_problem_exits_1_and_says_what_to_do(root: Path):
     assert result.exit_code == 1
     assert report["ok"] is False
     assert problem["check"] == "data root"
-    assert "mkdir -p" in problem["remedy"]
+    assert "PPGSSL_DATA_ROOT" in problem["remedy"]
 
 
 def test_a_setting_that_cannot_be_is_one_of_the_findings(
