@@ -34,11 +34,11 @@ class Measured:
     """On two cores, without a GPU; commands and dates: docs/log.md.
 
     Attributes:
-        prepare_core_s: Core-seconds to prepare an hour of a recording: 48 hours took 10.4 s on two.
+        prepare_core_s: Core-seconds to prepare an hour of a recording: 1,000 took 31.5 s on two.
         disk_bytes_per_s: Cold reads of shuffled windows.
     """
 
-    prepare_core_s: float = 2 * 10.4 / 48
+    prepare_core_s: float = 2 * 31.5 / 1_000
     disk_bytes_per_s: float = 2_219 * 600_000
 
 

@@ -1,5 +1,6 @@
 """What the manifests of deploy/kubernetes promise, read from the files: no cluster needed."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,14 +15,23 @@ from ppgssl.config import load_config
 from ppgssl.jobs.settings import Settings
 from ppgssl.training.launch import num_processes
 
-FOLDER = Path(__file__).parent.parent / "deploy" / "kubernetes"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "deploy" / "kubernetes"
+CONSTRAINTS = ROOT / "constraints.txt"
+KUSTOMIZATIONS = [FOLDER, FOLDER / "training", FOLDER / "ray"]
 OBJECTS: dict[tuple[str, str], dict[str, Any]] = {
     (part["kind"], part["metadata"]["name"]): part
     for file in sorted(FOLDER.rglob("*.yaml"))
     if file.name != "kustomization.yaml"
     for part in yaml.safe_load_all(file.read_text())
 }
-OWNERS = {name: o["spec"] for (_, name), o in OBJECTS.items() if "template" in o["spec"]}
+RAY_JOB = OBJECTS["RayJob", "preparation"]["spec"]
+RAY_CLUSTER = RAY_JOB["rayClusterSpec"]
+OWNERS = {name: o["spec"] for (_, name), o in OBJECTS.items() if "template" in o["spec"]} | {
+    "ray submitter": {"template": RAY_JOB["submitterPodTemplate"]},
+    "ray head": RAY_CLUSTER["headGroupSpec"],
+    **{f"ray {group['groupName']}": group for group in RAY_CLUSTER["workerGroupSpecs"]},
+}
 PODS = {name: owner["template"]["spec"] for name, owner in OWNERS.items()}
 
 
@@ -35,7 +45,12 @@ def options_of_training() -> list[str]:
     return arguments[arguments.index("train") + 1 :]
 
 
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "training"])
+def options_of(command: str) -> set[str]:
+    parameters = typer.main.get_command(app).commands[command].params
+    return {option for parameter in parameters for option in parameter.opts}
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS)
 def test_a_kustomization_lists_the_files_beside_it(folder: Path):
     listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
 
@@ -45,14 +60,18 @@ def test_a_kustomization_lists_the_files_beside_it(folder: Path):
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "training"])
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS)
 def test_kustomize_puts_the_image_of_the_registry_into_every_pod_of_ours(folder: Path):
     built = subprocess.run(
         ["kubectl", "kustomize", folder], capture_output=True, text=True, check=True
     ).stdout
 
-    assert "image: registry.example.org/ppgssl:latest" in built
-    assert "image: ppgssl\n" not in built
+    images = [
+        line.split()[-1] for line in built.splitlines() if line.strip(" -").startswith("image:")
+    ]
+    ours = [image for image in images if "ppgssl" in image]
+    assert ours
+    assert all(image.startswith("registry.example.org/") for image in ours)
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -129,7 +148,23 @@ def test_every_process_of_a_run_has_a_micro_batch():
 
 
 def test_a_run_is_started_with_options_that_there_are():
-    train = typer.main.get_command(app).commands["train"]
-    known = {option for parameter in train.params for option in parameter.opts}
+    assert {option.partition("=")[0] for option in options_of_training()} <= options_of("train")
 
-    assert {option.partition("=")[0] for option in options_of_training()} <= known
+
+def test_a_ray_job_gives_a_command_that_there_is_on_volumes_that_its_workers_see():
+    program, command, source, *options = RAY_JOB["entrypoint"].split()
+
+    assert program == "ppgssl"
+    assert {option for option in options if option.startswith("--")} <= options_of(command)
+    assert options[options.index("--engine") + 1] == "ray"
+    for name in ("ray head", "ray workers"):
+        mounted = {mount["mountPath"] for mount in container(name)["volumeMounts"]}
+        assert {f"/{Path(path).parts[1]}" for path in (source, options[1])} <= mounted
+
+
+def test_the_ray_of_a_ray_job_is_that_of_its_image_and_of_the_tests():
+    [pinned] = re.findall(r"^ray==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
+    installed = (FOLDER / "ray" / "Dockerfile").read_text()
+
+    assert RAY_CLUSTER["rayVersion"] == pinned
+    assert f"ray[default,train]=={pinned}" in installed

@@ -60,6 +60,13 @@ def prepare_command(
     Example: ppgssl prepare recordings/ --out data/demo --window-seconds 10
     """
     with exit_codes():
+        from ppgssl.data.recordings import FORMATS
+        from ppgssl.data.worker_imports import worker_imports
+        from ppgssl.pools.local import begin_imports
+
+        if engine is Engine.LOCAL:
+            begin_imports(workers, worker_imports(f for f in FORMATS if file_format in ("auto", f)))
+
         from ppgssl.config import load_config
         from ppgssl.data.prepare import PrepareSettings, prepare
         from ppgssl.data.recordings import find_recordings

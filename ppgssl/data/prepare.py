@@ -28,6 +28,7 @@ from ppgssl.data.recordings import RecordingRef
 from ppgssl.data.schema import SPLITS, Split
 from ppgssl.data.shards import Part, label_types, plan_shards, write_shard
 from ppgssl.data.split import split_subjects, warn_of_empty_splits
+from ppgssl.data.worker_imports import worker_imports
 from ppgssl.data.writer import make_layout, write_manifest
 from ppgssl.errors import DatasetError
 from ppgssl.pools.local import open_local_pool
@@ -127,8 +128,8 @@ def prepare(
         raise DatasetError(f"{out} holds Parquet files but no dataset; choose an empty folder")
     work.claim(plan)
 
-    readers = sorted({f"ppgssl.data.readers.{ref.format}" for ref in refs})
-    place = Workplace(["ppgssl.data.shards", *readers], out, [ref.path for ref in refs])
+    modules = worker_imports(ref.format for ref in refs)
+    place = Workplace(modules, out, [ref.path for ref in refs])
     with open_pool(workers, place) as pool:
         reports = _make_parts(work, refs, settings, pool, progress)
         if not any(report.windows for report in reports):

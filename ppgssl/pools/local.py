@@ -8,11 +8,23 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from typing import Any
 
 from ppgssl.errors import RunError
 from ppgssl.pools.pool import Pool, Result, Workplace
+
+
+def begin_imports(workers: int | None, modules: Sequence[str]) -> None:
+    """Start the server of a pool that will be opened: it imports while this process goes on.
+
+    The first call of a process decides what its workers share; one worker needs no server.
+    """
+    if _count(workers) > 1:
+        _forking_from_a_server_with(modules)
+        forkserver.ensure_running()
 
 
 @contextmanager
@@ -23,12 +35,11 @@ def open_local_pool(workers: int | None, place: Workplace) -> Generator[Pool]:
         workers: Of them; None for one per CPU.
         place: Where they work; what they import is loaded before they start.
     """
-    count = workers or os.cpu_count() or 1
+    count = _count(workers)
     if count == 1:
         yield ThisProcess()
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(place.modules))
+    context = _forking_from_a_server_with(place.modules)
     executor = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
     try:
         yield WorkerProcesses(executor)
@@ -70,6 +81,16 @@ class WorkerProcesses:
                 "a worker process died (out of memory?); run the same again with fewer workers: "
                 "what is finished is kept"
             ) from error
+
+
+def _count(workers: int | None) -> int:
+    return workers or os.cpu_count() or 1
+
+
+def _forking_from_a_server_with(modules: Sequence[str]) -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    return context
 
 
 def _begin_worker() -> None:

@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, sosfiltfilt
+
+# SciPy's filters are imported where they are used: slow to import, and whoever only hands work to
+# other processes never filters.
 
 ORDER = 3  # run forwards and backwards: the attenuation of order 6
 PAD_PERIODS = 4  # of the lower edge, mirrored at both ends
@@ -33,6 +35,8 @@ def band_pass(
         raise ValueError(
             f"band must be 0 < low < high with low below {fs_hz / 2:g} Hz, got {low:g} to {high:g}"
         )
+    from scipy.signal import sosfiltfilt
+
     pad = min(x.shape[-1] - 1, round(PAD_PERIODS * fs_hz / low))
     filtered = sosfiltfilt(_design(low, high, fs_hz), x, axis=-1, padlen=pad)
     return filtered.astype(np.float32) if x.dtype == np.float32 else filtered
@@ -40,6 +44,8 @@ def band_pass(
 
 @lru_cache(maxsize=32)
 def _design(low_hz: float, high_hz: float, fs_hz: float) -> np.ndarray:
+    from scipy.signal import butter
+
     if high_hz >= fs_hz / 2:
         return butter(ORDER, low_hz, btype="highpass", fs=fs_hz, output="sos")
     return butter(ORDER, (low_hz, high_hz), btype="bandpass", fs=fs_hz, output="sos")
