@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from api.embedding_room import EmbeddingRoom
 from api.encoder_process.handle import EncoderProcess
+from api.encoder_process.messages import WindowRows
 from api.encoders import DEFAULT_MODEL, default_encoder_folder
 from api.known_encoders import KnownEncoder, KnownEncoders
 from api.metrics import Metrics
@@ -51,14 +52,6 @@ class Group:
 
     places: Sequence[int]
     windows: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRows:
-    """What one window gave: embeddings (R, D) and quality (R,)."""
-
-    embedding: Floats
-    quality: Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from api.encoder_process.messages import BatchDone, Floats
+from api.encoder_process.messages import BatchDone, Floats, WindowRows
 from ppgssl.inference.encoder import ONE_CORE_SAMPLES, PpgEncoder
 from ppgssl.inference.granularity import Granularity
 from ppgssl.inference.lanes import start_lanes
@@ -56,14 +56,6 @@ class Group:
         """The first windows, and the others; nothing is copied."""
         first = Group(self.kind, self.places[:size], self.windows[:size])
         return first, Group(self.kind, self.places[size:], self.windows[size:])
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRows:
-    """What one window gave: embeddings (R, D) and quality (R,)."""
-
-    embedding: Floats
-    quality: Floats
 
 
 Result = dict[int, WindowRows]

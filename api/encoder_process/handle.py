@@ -128,7 +128,7 @@ class EncoderProcess:
     async def _running(self) -> _Life:
         async with self._starting:
             if self._closed:
-                raise _unavailable("stopping", "the service is being stopped; try again")
+                raise _stopping()
             if self._life is None:
                 self._life = await self._start()
                 self._listening = asyncio.create_task(self._listen(self._life))
@@ -160,7 +160,7 @@ class EncoderProcess:
         life.writer.close()
         status = await asyncio.to_thread(life.process.wait)
         if self._closed:
-            error = _unavailable("stopping", "the service is being stopped; try again")
+            error = _stopping()
         else:
             log.error("the encoder process ended with %d; the next request starts another", status)
             error = _unavailable(
@@ -185,6 +185,10 @@ class EncoderProcess:
                 answer.set_result(message.arrays)
             else:
                 answer.set_exception(ERRORS.get(message.code, RuntimeError)(message.detail))
+
+
+def _stopping() -> ProblemError:
+    return _unavailable("stopping", "the service is being stopped; try again")
 
 
 def _unavailable(code: str, detail: str) -> ProblemError:

@@ -13,6 +13,7 @@ import asyncio
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BufferedReader
 from socket import SocketIO
 from typing import Any, NamedTuple
@@ -26,6 +27,14 @@ from ppgssl.inference.granularity import Granularity
 Floats = npt.NDArray[np.float32]
 
 LENGTHS = struct.Struct("=IQ")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """What one window gave: embeddings (R, D) and quality (R,)."""
+
+    embedding: Floats
+    quality: Floats
 
 
 class Embed(NamedTuple):

@@ -1,6 +1,8 @@
 """Holds the service's encoder process back, so that a test can look at who waits."""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 GATED = Path(__file__).parent.parent / "bench" / "gated_encoder_process.py"
@@ -39,3 +41,12 @@ class Gate:
     def shut(self) -> None:
         """Hold back what comes from here on."""
         (self._folder / "open").unlink()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something; a minute is too long."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in a minute")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from encoder_gate import Gate
+from encoder_gate import Gate, until
 from live_service import Service, serving, settings_in
 
 from ppgssl.inference.export import PARITY, relative_distance
@@ -37,14 +37,6 @@ def ask(service: Service, model: str = "default") -> httpx.Response:
         headers=RAW,
         timeout=90,
     )
-
-
-def until(condition) -> None:
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen in a minute")
 
 
 def waiting(service: Service) -> float:

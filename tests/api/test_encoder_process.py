@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
-from encoder_gate import Gate
+from encoder_gate import Gate, until
 from live_service import Service, serving, settings_in
 
 from api.embedder import Embedder
@@ -47,14 +45,6 @@ def ask(service: Service) -> httpx.Response:
     return httpx.post(
         f"{service.url}/v1/embeddings", content=PULSE.tobytes(), headers=RAW, timeout=90
     )
-
-
-def until(condition: Callable[[], object]) -> None:
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen in a minute")
 
 
 def is_running(pid: int) -> bool:
