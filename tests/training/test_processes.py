@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import Recorded, assert_same_run, pulse_dataset, tiny_config
+from runs import Recorded, assert_same_run, tiny_config
 
 from ppgssl.data.dataset import Dataset
 from ppgssl.errors import ConfigError, DeviceError, NonFiniteLossError, ProcessLostError
@@ -24,19 +24,6 @@ from ppgssl.training.telling import describe_error, rebuild_error
 from ppgssl.training.trainer import TrainingRun, train
 
 TWO = "training.devices=2"
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Dataset:
-    """18 training windows in micro-batches of 4, two a step: an epoch ends with a lone one of 2."""
-    return pulse_dataset(tmp_path_factory.mktemp("data") / "pulses", train=18, val=10)
-
-
-@pytest.fixture(scope="module")
-def by_one(dataset, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("one")
-    train(tiny_config(), dataset, out)
-    return out
 
 
 def test_two_processes_compute_what_one_does(dataset, by_one, tmp_path):

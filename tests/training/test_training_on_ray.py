@@ -3,13 +3,11 @@
 import os
 import signal
 import threading
-from pathlib import Path
 
 import psutil
 import pytest
-from runs import Recorded, assert_same_run, pulse_dataset, tiny_config
+from runs import Recorded, assert_same_run, tiny_config
 
-from ppgssl.data.dataset import Dataset
 from ppgssl.errors import ConfigError, DeviceError, NonFiniteLossError
 from ppgssl.training.on_ray import Mailbox, train_on_ray
 from ppgssl.training.progress import CheckpointSaved
@@ -18,19 +16,6 @@ from ppgssl.training.trainer import train
 TWO = "training.devices=2"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray Train itself
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Dataset:
-    """18 training windows in micro-batches of 4, two a step: an epoch ends with a lone one of 2."""
-    return pulse_dataset(tmp_path_factory.mktemp("data") / "pulses", train=18, val=10)
-
-
-@pytest.fixture(scope="module")
-def by_one(dataset, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("one")
-    train(tiny_config(), dataset, out)
-    return out
 
 
 def training_workers() -> list[psutil.Process]:
