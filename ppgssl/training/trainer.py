@@ -68,6 +68,7 @@ from ppgssl.training.progress import (
 )
 from ppgssl.training.reconstructions import Reconstructions
 from ppgssl.training.recorder import PendingStep, Recorder
+from ppgssl.training.resuming import check_same_run
 from ppgssl.training.schedule import learning_rate_factor
 from ppgssl.training.self_check import self_check
 from ppgssl.training.state import RunState
@@ -79,25 +80,6 @@ from ppgssl.views import Views, make_views, num_whole
 logger = logging.getLogger(__name__)
 
 INPUT_PREPROCESSING = {"standardise": "zero mean, unit standard deviation per window"}
-
-FREE_KEYS = frozenset(
-    {
-        "device",
-        "data.num_workers",
-        "data.load_in_memory",
-        "training.epochs",
-        "training.self_check",
-        "training.fail_on_collapse",
-        "training.trackers",
-        "training.checkpoint_activations",
-        "training.compile",
-        "training.devices",
-    }
-)
-"""What a resumed run may change: it decides no step's result."""
-
-MICRO_BATCH_KEYS = frozenset({"training.batch_size", "training.accumulation_steps"})
-"""What it may change together, as long as a step is over as many windows as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +313,7 @@ class TrainingRun:
             ConfigError: It was trained with settings that decide the result and differ now.
         """
         earlier = read_config(folder)
-        self._check_same_run(earlier, folder)
+        check_same_run(earlier, self.config, folder)
         state, history = read_model_and_state(folder, self.model)
         self.history.extend(list(history))
         self.objective.heads.load_state_dict(state["heads"])
@@ -346,19 +328,6 @@ class TrainingRun:
         self.state = RunState.from_dict(state["run"])
         windows_done = self.state.batches_done * earlier.training.micro_batch
         self.state.batches_done = windows_done // self.config.training.micro_batch
-
-    def _check_same_run(self, earlier: Config, folder: Path) -> None:
-        before, now = _flatten(earlier.model_dump()), _flatten(self.config.model_dump())
-        free = FREE_KEYS
-        if earlier.training.windows_per_step == self.config.training.windows_per_step:
-            free |= MICRO_BATCH_KEYS
-        changed = sorted(key for key in now if key not in free and now[key] != before.get(key))
-        if changed:
-            detail = ", ".join(f"{key}: {before.get(key)!r} → {now[key]!r}" for key in changed)
-            raise ConfigError(
-                f"the run of {folder} was started with other settings ({detail}); resume it with "
-                "the same ones or start a new run in another folder"
-            )
 
     def _announce(self) -> None:
         if not self.processes.is_first:
@@ -638,13 +607,3 @@ class TrainingRun:
 
     def _result(self, stop_reason: str) -> TrainingResult:
         return TrainingResult(stop_reason, self.state.epoch, self.state.step, self.state.best)
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
