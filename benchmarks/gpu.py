@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu_machine import PRECISIONS, ROUNDS, Machine, measure_machine, timed
-from benchmarks.gpu_training import measure_training
+from benchmarks.gpu_training import measure_feed, measure_training
 from benchmarks.table import print_table
 from benchmarks.timing import Figure
 from benchmarks.windows import LONG, SHORT, windows
@@ -40,6 +40,8 @@ def measure(device: torch.device, per_batch: int) -> Iterator[Figure]:
         count = max(1, per_batch * LONG // samples)
         yield from measure_length(encoder, count, samples, machine)
     yield from measure_training(machine)
+    if device.type == "cuda":
+        yield measure_feed(device)
 
 
 def measure_length(

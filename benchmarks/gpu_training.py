@@ -1,20 +1,28 @@
-"""Training on a GPU: against its floor, a plain loop, and what the reference expects of a T4."""
+"""Training on a GPU: against its floor, a plain loop, and what the reference expects of a T4.
+
+And the trainer with its windows on the device, against the trainer that reads them.
+"""
 
 import statistics
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 
 from benchmarks.gpu_machine import PRECISIONS, Machine, timed
 from benchmarks.plain_loop import plain_steps
-from benchmarks.timing import Figure
+from benchmarks.rounds import processes_in_turn
+from benchmarks.timing import Figure, ratio
+from benchmarks.training import write_dataset
 from benchmarks.training_step import TrainingStep
-from benchmarks.windows import LONG
+from benchmarks.windows import FS_HZ, LONG
 from ppgssl.config import load_config
 
 PLAIN_BATCH = 8
 STEP_WINDOWS = 32
 ROUNDS = 10
+FED_ROUNDS, STEPS_A_ROUND = 5, 10
 REFERENCE_WINDOWS, REFERENCE_EPOCHS = 4_133, 50
 PRESETS = {"as_drawn": "the reference as drawn", "ssl_pretraining": "the default"}
 
@@ -79,6 +87,46 @@ def measure_step(
         "minutes",
         goal="<= 3",
         note="reckoned from the step",
+    )
+
+
+def measure_feed(
+    device: torch.device,
+    *,
+    samples: int = LONG,
+    rounds: int = FED_ROUNDS,
+    steps: int = STEPS_A_ROUND,
+    overrides: Sequence[str] = (),
+) -> Figure:
+    """The trainer with its windows on the device against the same one fed from a dataset folder.
+
+    Args:
+        device: Where to train.
+        samples: Of a window.
+        rounds: That are timed, after one in which the windows are copied.
+        steps: Of a round.
+        overrides: Of the preset's keys.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "windows"
+        write_dataset(data, PLAIN_BATCH * steps * (rounds + 2), samples)
+        settings = [
+            f"device={device}",
+            f"data.window_seconds={samples / FS_HZ}",
+            f"training.batch_size={PLAIN_BATCH}",
+            *overrides,
+        ]
+        command = ["benchmarks.trainer_rounds", "ssl_pretraining", str(data), str(steps), *settings]
+        works = {
+            source: [*command, f"data.device_cache={cached}"]
+            for source, cached in (("disk", "false"), ("device", "true"))
+        }
+        taken = processes_in_turn(works, rounds)
+    per_s = {name: PLAIN_BATCH * steps / statistics.median(taken[name]) for name in works}
+    return Figure(
+        f"training, {PLAIN_BATCH} x {samples:,}: windows/s fed from the device against from disk",
+        ratio(taken["disk"], taken["device"]),
+        note=f"{per_s['device']:.1f}/s against {per_s['disk']:.1f}/s",
     )
 
 

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from ppgssl.config import load_config
 from ppgssl.data.dataset import open_dataset
 from ppgssl.training.trainer import train
@@ -27,6 +29,8 @@ class Rounds:
     def __call__(self) -> bool:
         """Wait where a round is over; true when nobody asks for another."""
         if self._left == 0:
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()  # steps are queued, perhaps not computed
             if self._began is not None:
                 print(time.perf_counter() - self._began, flush=True)  # noqa: T201
             if not sys.stdin.readline():

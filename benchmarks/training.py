@@ -114,12 +114,12 @@ def memory(preset: str) -> Figure:
     )
 
 
-def write_dataset(out: Path, count: int) -> None:
+def write_dataset(out: Path, count: int, samples: int = LONG) -> None:
     """Windows to train on, and one to validate on."""
-    with DatasetWriter(out, fs_hz=FS_HZ, window_samples=LONG) as writer:
+    with DatasetWriter(out, fs_hz=FS_HZ, window_samples=samples) as writer:
         splits: list[tuple[Split, int]] = [("train", count), ("val", 1)]
         for split, held in splits:
-            signals = windows(held, LONG)
+            signals = windows(held, samples)
             names = [f"{split}-{number}" for number in range(len(signals))]
             table = windows_table(
                 signal=signals,
@@ -127,7 +127,7 @@ def write_dataset(out: Path, count: int) -> None:
                 recording_ids=names,
                 subject_ids=names,
                 start_s=np.zeros(len(names)),
-                valid_s=np.full(len(names), LONG / FS_HZ),
+                valid_s=np.full(len(names), samples / FS_HZ),
                 sqi=np.ones(len(names)),
             )
             writer.write(table, split)

@@ -55,6 +55,12 @@ class DataConfig(Section):
         description="Read the whole dataset before the first step; 'auto' where windows have to be "
         "decoded and fit into half of the free memory.",
     )
+    device_cache: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Copy the training windows to the device after the first step, and read no "
+        "more of them; 'auto' on CUDA, where they fit into half of the memory that is free beside "
+        "a step, and another epoch follows.",
+    )
     shuffle_buffer_mb: float = Field(
         default=256.0,
         gt=0,

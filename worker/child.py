@@ -68,6 +68,9 @@ class PipeReporter:
         """A warning for the user."""
         self.send("warning", {"message": message})
 
+    def note(self, message: str) -> None:
+        """The run has written it into the job's log."""
+
 
 def main() -> None:
     """Do the order and exit: 0 with its result told, 1 with its error told."""

@@ -168,3 +168,7 @@ class TerminalReporter:
     def warning(self, message: str) -> None:
         """Print it above the bar."""
         self._bar.print(f"[yellow]warning:[/] {message}")
+
+    def note(self, message: str) -> None:
+        """Print it above the bar."""
+        self._bar.print(message)

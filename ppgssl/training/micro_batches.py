@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from ppgssl.config import Config
 from ppgssl.data.batch import WindowBatch
 from ppgssl.data.windows import Windows
+from ppgssl.training.device_cache import DeviceBatch, DeviceCache
 from ppgssl.training.processes import Processes
+
+Batch = WindowBatch | DeviceBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,16 @@ class StepBatches:
 
     num_windows: int
     count: int
-    own: list[tuple[int, WindowBatch]]
+    own: list[tuple[int, Batch]]
 
 
 def read_steps(
-    windows: Windows, config: Config, *, epoch: int, start_batch: int, processes: Processes
+    windows: Windows | DeviceCache,
+    config: Config,
+    *,
+    epoch: int,
+    start_batch: int,
+    processes: Processes,
 ) -> Iterator[StepBatches]:
     """The rest of an epoch, `accumulation_steps` micro-batches a step.
 
@@ -34,7 +42,7 @@ def read_steps(
     order of their ranks, which the joining of running statistics relies on.
 
     Args:
-        windows: Of the training split.
+        windows: Of the training split, where they are read or held.
         config: Says sizes, seed and how to read.
         epoch: Finished ones.
         start_batch: Micro-batches of this epoch that are done: those of whole steps.
@@ -61,7 +69,7 @@ def read_steps(
         yield StepBatches(min(len(windows) - start * size, len(step) * size), len(step), own)
 
 
-def _cut(pieces: Iterator[WindowBatch], size: int) -> Iterator[WindowBatch]:
+def _cut(pieces: Iterator[Batch], size: int) -> Iterator[Batch]:
     """The micro-batches of the next piece."""
     piece = next(pieces)
     return (piece.view(start, start + size) for start in range(0, len(piece), size))

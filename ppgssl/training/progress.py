@@ -96,6 +96,10 @@ class Reporter(Protocol):
         """Something the user should know; the run goes on."""
         ...
 
+    def note(self, message: str) -> None:
+        """Something that takes a while, or was decided; there is nothing to do about it."""
+        ...
+
 
 class Silent:
     """A reporter that tells nobody."""
@@ -113,4 +117,7 @@ class Silent:
         """Ignore."""
 
     def warning(self, message: str) -> None:
+        """Ignore."""
+
+    def note(self, message: str) -> None:
         """Ignore."""

@@ -11,6 +11,7 @@ FREE_KEYS = frozenset(
         "device",
         "data.num_workers",
         "data.load_in_memory",
+        "data.device_cache",
         "training.epochs",
         "training.self_check",
         "training.fail_on_collapse",

@@ -78,6 +78,10 @@ class TellingReporter:
         """A warning for the user."""
         self.tell("warning", message)
 
+    def note(self, message: str) -> None:
+        """News that ask for nothing."""
+        self.tell("note", message)
+
 
 def retell(message: Message, reporter: Reporter) -> None:
     """Tell a reporter in this process what was told in another."""
@@ -93,6 +97,8 @@ def retell(message: Message, reporter: Reporter) -> None:
             reporter.checkpoint(CheckpointSaved(**content))
         case "warning":
             reporter.warning(content)
+        case "note":
+            reporter.note(content)
         case _:
             raise AssertionError(f"a training process told of {message.tells!r}")
 

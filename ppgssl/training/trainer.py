@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from ppgssl.config import Config
-from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset
 from ppgssl.data.split import WITHOUT
 from ppgssl.errors import (
@@ -55,7 +54,7 @@ from ppgssl.training.held_out import HeldOut
 from ppgssl.training.history import History
 from ppgssl.training.joining import Alone, Joining, Joint
 from ppgssl.training.micro_batch_size import refuse_to_find, with_found_micro_batch
-from ppgssl.training.micro_batches import StepBatches, read_steps
+from ppgssl.training.micro_batches import Batch, StepBatches
 from ppgssl.training.processes import ALONE, Processes
 from ppgssl.training.progress import (
     Best,
@@ -75,6 +74,7 @@ from ppgssl.training.state import RunState
 from ppgssl.training.step import train_step
 from ppgssl.training.trackers.tracking import TrackedReporter
 from ppgssl.training.validation import to_device, validate
+from ppgssl.training.window_feed import WindowFeed
 from ppgssl.views import Views, make_views, num_whole
 
 logger = logging.getLogger(__name__)
@@ -225,6 +225,14 @@ class TrainingRun:
             keep_freed_memory()
         self.train_windows = dataset.split("train", in_memory=in_memory)
         val_windows = dataset.split("val", in_memory=in_memory)
+        self.feed = WindowFeed(
+            self.train_windows,
+            config,
+            device=self.device,
+            processes=processes,
+            should_stop=should_stop,
+            note=self._note,
+        )
         self.has_val = len(val_windows) > 0
         self.val_windows = val_windows if self.has_val else self.train_windows
         self.held_out = HeldOut(
@@ -415,13 +423,7 @@ class TrainingRun:
         """Train the rest of the epoch; False when it was stopped on request."""
         self.objective.train()
         self.recorder.restart_clock()
-        for step in read_steps(
-            self.train_windows,
-            self.config,
-            epoch=self.state.epoch,
-            start_batch=self.state.batches_done,
-            processes=self.processes,
-        ):
+        for step in self.feed.steps(epoch=self.state.epoch, start_batch=self.state.batches_done):
             if self.processes.any(self.should_stop()):
                 return False
             self._train_step(step)
@@ -477,7 +479,7 @@ class TrainingRun:
             )
         )
 
-    def _views(self, batch: WindowBatch, index: int) -> list[Views]:
+    def _views(self, batch: Batch, index: int) -> list[Views]:
         windows, targets = to_device(batch, self.device)
         seed = np.random.SeedSequence([self.config.seed, self.state.epoch, index]).generate_state(1)
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
@@ -560,6 +562,13 @@ class TrainingRun:
             return
         logger.warning("%s", message)
         self.reporter.warning(message)
+
+    def _note(self, message: str) -> None:
+        """Say what was done that is no training, and do not count its time as such."""
+        self.recorder.restart_clock()
+        if self.processes.is_first:
+            logger.info("%s", message)
+            self.reporter.note(message)
 
     def _save(self, names: list[str]) -> None:
         self._record()

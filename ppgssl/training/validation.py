@@ -8,6 +8,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +18,7 @@ from ppgssl.data.windows import Windows
 from ppgssl.losses import explained_variance
 from ppgssl.models.encoder import standardise
 from ppgssl.objectives.pretraining import PretrainingObjective
+from ppgssl.training.device_cache import DeviceBatch
 from ppgssl.training.health import health_figures
 from ppgssl.training.heart_rate_probe import heart_rate_probe
 from ppgssl.training.held_out import HeldOut
@@ -25,12 +27,20 @@ from ppgssl.views import Views
 
 
 def to_device(
-    batch: WindowBatch, device: torch.device
+    batch: WindowBatch | DeviceBatch, device: torch.device
 ) -> tuple[Float[Tensor, "B 1 T"], Float[Tensor, "B 1 T"]]:
     """Windows and targets of a batch, each standardised by its own mean and deviation."""
-    signal = torch.from_numpy(batch.signal).to(device, non_blocking=True)
-    denoised = torch.from_numpy(batch.denoised).to(device, non_blocking=True)
-    return standardise(signal)[:, None], standardise(denoised)[:, None]
+    if isinstance(batch, WindowBatch):
+        batch = DeviceBatch(_copied(batch.signal, device), _copied(batch.denoised, device))
+    return standardise(batch.signal)[:, None], standardise(batch.denoised)[:, None]
+
+
+def _copied(values: npt.NDArray[np.float32], device: torch.device) -> Float[Tensor, "B T"]:
+    """On its way to the device; from memory that is not pinned CUDA may wait for queued steps."""
+    on_host = torch.from_numpy(values)
+    if device.type == "cuda":
+        on_host = on_host.pin_memory()  # whose memory PyTorch uses again after the copy only
+    return on_host.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, slots=True)

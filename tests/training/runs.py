@@ -91,6 +91,7 @@ class Recorded:
         self.points: list[LossPoint] = []
         self.checkpoints: list[CheckpointSaved] = []
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def started(self, plan: RunPlan) -> None:
         self.plans.append(plan)
@@ -106,6 +107,9 @@ class Recorded:
 
     def warning(self, message: str) -> None:
         self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 def stop_after(steps: int) -> Callable[[], bool]:

@@ -50,6 +50,19 @@ def test_a_stopped_run_on_cuda_resumes_with_its_scaler(tmp_path):
     assert result.stop_reason == "completed"
 
 
+def test_windows_held_on_cuda_train_like_windows_sent_there(tmp_path):
+    data = pulse_dataset(tmp_path / "data")
+    held, sent = Recorded(), Recorded()
+    config = ("device=cuda", "training.precision=fp32", "training.epochs=2")
+
+    train(tiny_config(*config), data, tmp_path / "held", reporter=held)
+    train(tiny_config(*config, "data.device_cache=false"), data, tmp_path / "sent", reporter=sent)
+
+    assert any("lie on cuda" in note for note in held.notes)
+    losses = [point.values["total"] for point in held.points]
+    assert losses == pytest.approx([point.values["total"] for point in sent.points], rel=1e-3)
+
+
 def test_cpu_and_cuda_embed_alike(encoder_folder):
     generator = np.random.default_rng(0)
     windows = generator.normal(size=(4, 75_000)).astype(np.float32)

@@ -50,6 +50,16 @@ def test_only_the_first_puts_reconstructions_down(dataset, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_hold_the_windows_each_and_compute_the_same(dataset, by_one, tmp_path):
+    told = Recorded()
+
+    train_on_devices(tiny_config(TWO, "data.device_cache=true"), dataset, tmp_path, reporter=told)
+
+    assert_same_run(tmp_path, by_one)
+    assert ["18 training windows" in note for note in told.notes] == [True]
+
+
+@pytest.mark.slow
 def test_one_process_goes_on_from_what_two_have_begun(dataset, by_one, tmp_path):
     class StopsAfterAnEpoch(Recorded):
         def checkpoint(self, saved: CheckpointSaved) -> None:

@@ -104,6 +104,10 @@ class TrackedReporter:
         """Told on."""
         self._reporter.warning(message)
 
+    def note(self, message: str) -> None:
+        """Told on."""
+        self._reporter.note(message)
+
     def _feed(self, points: Sequence[LossPoint]) -> None:
         if points:
             for feed in self._feeds:
