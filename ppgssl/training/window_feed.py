@@ -14,7 +14,13 @@ from ppgssl.config import Config
 from ppgssl.data.schema import window_bytes
 from ppgssl.data.windows import Windows
 from ppgssl.errors import ConfigError
-from ppgssl.training.device_cache import DeviceCache, does_fit, free_memory, is_wanted
+from ppgssl.training.device_cache import (
+    MOST_OF_FREE_MEMORY,
+    DeviceCache,
+    does_fit,
+    free_memory,
+    is_wanted,
+)
 from ppgssl.training.micro_batches import StepBatches, read_steps
 from ppgssl.training.processes import Processes
 
@@ -94,12 +100,14 @@ class WindowFeed:
             self._is_settled = True
 
     def _do_without(self, need: int, free: int | None) -> None:
-        where = f"on {self._device}" if self._processes.count == 1 else "on the device of a process"
+        wish = self._config.data.device_cache
+        others = " or on another process's device" if self._processes.count > 1 else ""
         found = (
-            f"the training windows take {_megabytes(need)}, of {_megabytes(free or 0)} that are "
-            f"free {where} beside what a step needs"
+            f"the training windows take {_megabytes(need)}, more than "
+            f"{MOST_OF_FREE_MEMORY[wish]:.0%} of the {_megabytes(free or 0)} that are free on "
+            f"{self._device}{others} beside what a step needs"
         )
-        if self._config.data.device_cache is True:
+        if wish is True:
             raise ConfigError(
                 f"data.device_cache: {found}; use 'auto' or false, or a device with more memory"
             )

@@ -131,7 +131,9 @@ def test_windows_that_have_to_fit_and_do_not_are_an_error_with_both_sizes(
 ):
     monkeypatch.setattr(window_feed, "free_memory", lambda device, sharing: 10_000)
 
-    with pytest.raises(ConfigError, match=r"data\.device_cache.* 0\.02 MB, of 0\.01 MB"):
+    with pytest.raises(
+        ConfigError, match=r"data\.device_cache.* 0\.02 MB, more than 90% of the 0\.01 MB"
+    ):
         train(tiny_config(CACHED), dataset, tmp_path)
 
 
