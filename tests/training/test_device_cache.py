@@ -140,12 +140,12 @@ def test_windows_that_have_to_fit_and_do_not_are_an_error_with_both_sizes(
 def test_where_windows_do_not_fit_auto_reads_them_as_before_and_says_so(
     dataset, tmp_path, monkeypatch
 ):
+    train(tiny_config(), dataset, tmp_path / "host")
     monkeypatch.setattr(window_feed, "is_wanted", lambda wish, device, epochs_left: True)
     monkeypatch.setattr(window_feed, "free_memory", lambda device, sharing: 40_000)
     told = Recorded()
 
     train(tiny_config(), dataset, tmp_path / "short", reporter=told)
-    train(tiny_config("data.device_cache=false"), dataset, tmp_path / "host")
 
     assert history(tmp_path / "short") == history(tmp_path / "host")
     [note] = told.notes
