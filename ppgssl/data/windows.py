@@ -88,7 +88,7 @@ class Windows:
     ) -> Iterator[WindowBatch]:
         """One pass over the split; the last batch may be smaller.
 
-        Small batches are cut from pieces of up to 2 MB, side by side: who keeps one keeps its piece.
+        Small batches are cut from pieces of up to 2 MB: who keeps one keeps its piece in memory.
 
         The order depends on (seed, epoch), `buffer_mb` and the dataset's layout only: it is the
         same lazily and in memory and with any `read_ahead`.
