@@ -16,7 +16,7 @@ from ppgssl.models.autoencoder import Autoencoder, Reconstruction
 from ppgssl.models.channel_norm import ChannelNorm
 from ppgssl.models.decoder import Decoder
 from ppgssl.models.encoder import ContextLayer, Encoder, Windows
-from ppgssl.models.image_convolution import as_image, positions
+from ppgssl.models.image_convolution import as_image, mix_channels, positions
 from ppgssl.models.lean_blocks import through
 from ppgssl.models.pooling import Broadcast, divide_up
 from ppgssl.models.rate_choice import RateChoice
@@ -139,7 +139,7 @@ def on_tokens(layer: nn.Module, tokens: Tokens) -> Float[Tensor, "B N E"]:
             changed = on_tokens(other, changed)
         return tokens + changed
     if isinstance(layer, nn.Conv1d):
-        return F.linear(tokens, layer.weight[..., 0], layer.bias)
+        return mix_channels(tokens, layer.weight, layer.bias)
     if isinstance(layer, ChannelNorm):
         return nn.LayerNorm.forward(layer, tokens)
     return layer(tokens)

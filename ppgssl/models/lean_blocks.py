@@ -52,7 +52,7 @@ class NormalisedConvolution:
 
     def convolve(self, image: Image) -> Image:
         """The convolution alone."""
-        return self._shape(image, self.learnt[0])
+        return self._shape(image, self.learnt[0], None)
 
     def measure(self, convolved: Image) -> Norm:
         """What the batch is normalised by."""

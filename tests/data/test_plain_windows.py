@@ -1,5 +1,6 @@
 """Windows copied from mapped files are those that a Parquet reader decodes from them."""
 
+import itertools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_datasets import MB_PER_WINDOW, WINDOW_SAMPLES, make_dataset
 
+from ppgssl.data.batch import WindowBatch
 from ppgssl.data.dataset import Dataset, open_dataset
 from ppgssl.data.parquet_windows import ParquetWindows, open_shards
 from ppgssl.data.plain_windows import PlainWindows, are_plain
@@ -200,6 +202,33 @@ def test_processes_that_share_an_epoch_take_turns_and_leave_nothing_out(
     ]
 
     assert shares == [whole[begun + k :: processes] for k in range(processes)]
+
+
+def test_small_batches_are_copied_together_and_large_ones_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copied: list[int] = []
+    read_rows = PlainWindows.read_rows
+
+    def noted(source: PlainWindows, rows: npt.NDArray[np.int64]) -> WindowBatch:
+        copied.append(len(rows))
+        return read_rows(source, rows)
+
+    monkeypatch.setattr(PlainWindows, "read_rows", noted)
+    monkeypatch.setattr("ppgssl.data.windows.COPIED_BYTES", int(9.5e6 * MB_PER_WINDOW))
+
+    for batch_size in (4, 12):
+        list(open_dataset(folder).split("train").batches(batch_size, seed=0))
+
+    assert copied == [8, 8, 8, 6, 12, 12, 6]
+
+
+def test_batches_that_are_copied_together_can_be_written_to_one_by_one(folder: Path):
+    first, second = itertools.islice(open_dataset(folder).split("train").batches(4, seed=None), 2)
+
+    first.signal[:] = np.nan
+
+    np.testing.assert_array_equal(second.signal[:, 0], np.arange(4, 8))
 
 
 def test_a_damaged_page_is_named(tmp_path: Path):

@@ -99,7 +99,7 @@ def test_gradients_of_a_convolution_are_those_that_autograd_finds(layer: nn.Modu
     convolution = Convolution.of(layer)
     image, learnt = windows.detach()[:, :, None], weight.detach()
 
-    torch.testing.assert_close(convolution(image, learnt)[:, :, 0], output.detach())
+    torch.testing.assert_close(convolution(image, learnt, None)[:, :, 0], output.detach())
     of_image = convolution.input_gradient(gradient[:, :, None], image, learnt)
     of_weight = convolution.weight_gradient(gradient[:, :, None], image, learnt.shape[-1])
     torch.testing.assert_close((of_image[:, :, 0], of_weight), expected)
