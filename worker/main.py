@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from types import FrameType
@@ -26,6 +25,7 @@ from worker.device import check_device
 from worker.kinds import KINDS
 from worker.liveness import liveness_file
 from worker.run import Run
+from worker.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Worker:
         settings: Settings,
         *,
         kinds: Mapping[str, str],
-        stop: threading.Event,
+        stop: StopRequest,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -108,7 +108,7 @@ class Worker:
 def serve(settings: Settings, kinds: Mapping[str, str] = KINDS) -> None:
     """Run a worker in this process until SIGTERM or SIGINT. Call from the main thread."""
     configure_logging(settings.log_level)
-    stop = threading.Event()
+    stop = StopRequest()
 
     def receive(number: int, frame: FrameType | None) -> None:
         stop.set()

@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,6 +28,7 @@ from worker.kinds import STOPPED
 from worker.memory import oom_kills
 from worker.order import Order
 from worker.process import ChildProcess
+from worker.stop_request import StopRequest
 
 Answer = TypeVar("Answer")
 
@@ -61,7 +61,7 @@ class Run:
         claim: Claim,
         *,
         runner: str,
-        stop: threading.Event,
+        stop: StopRequest,
         alive: Callable[[], None],
     ) -> None:
         self._store = store

@@ -18,6 +18,7 @@ from ppgssl.jobs.structured_logging import JsonFormatter
 from worker.heartbeat import Heartbeat
 from worker.inbox import Inbox
 from worker.main import Worker
+from worker.stop_request import StopRequest
 
 
 class AwayStore:
@@ -58,7 +59,7 @@ def test_a_job_taken_from_a_lost_worker_is_logged_with_worker_job_and_attempt(
 ):
     job = bench.store.create(NewJob("fake", {}))
     bench.store.claim("lost", ["fake"], timedelta(0))
-    stop = threading.Event()
+    stop = StopRequest()
     settings = bench.settings.model_copy(update={"poll_seconds": 0.001})
     worker = Worker(bench.store, settings, kinds={}, stop=stop)
 
