@@ -24,6 +24,7 @@ Weight = Float[Tensor, "_ _ _"]
 
 FEWEST_CHANNELS = 8  # below, a matrix product for each tap has too little to multiply
 FEWEST_POSITIONS = 4  # below, taps fall off both ends of an image
+FEWEST_NUMBERS = 2**18  # in an image; below, more calls cost more than wider products save
 STRETCH_ROWS = 2048  # of one product: one thread each, and the sums over stretches cost nothing
 
 
@@ -69,7 +70,9 @@ class Convolution:
         short, long = (image, gradient) if self.transposed else (gradient, image)
         short, long = positions(short), positions(long)
         channels, missing = long.shape[-1], short.shape[1] * self.stride - long.shape[1]
-        if channels < FEWEST_CHANNELS or short.shape[1] < FEWEST_POSITIONS or missing < 0:
+        is_small = min(gradient.numel(), image.numel()) < FEWEST_NUMBERS
+        is_narrow = channels < FEWEST_CHANNELS or short.shape[1] < FEWEST_POSITIONS
+        if is_small or is_narrow or missing < 0:
             return self._of_all_taps(short, long, taps)
         if (self.stride, self.padding, taps) == (1, 1, 3):
             return _of_three_taps(short, long)
@@ -165,6 +168,8 @@ def mix_channels(
     tokens: Float[Tensor, "B L C"], weight: Float[Tensor, "D C 1"], bias: Float[Tensor, " D"] | None
 ) -> Float[Tensor, "B L D"]:
     """A linear layer for each token, by oneDNN and with gradients like those of a convolution."""
+    if tokens.numel() < FEWEST_NUMBERS:
+        return nn.functional.linear(tokens, weight[..., 0], bias)
     return _ChannelMixing.apply(tokens.contiguous(), weight, bias)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ppgssl.config import load_config
+from ppgssl.models import image_convolution
 from ppgssl.models.autoencoder import Autoencoder, Reconstruction, build_autoencoder
 from ppgssl.models.image_convolution import Convolution
 from ppgssl.models.lean_autoencoder import can_reconstruct, reconstruct
@@ -36,6 +37,12 @@ def backward(code: Reconstruction) -> None:
     torch.stack(losses).sum().backward()
 
 
+@pytest.fixture(params=[0, image_convolution.FEWEST_NUMBERS], ids=["large", "small"])
+def whatever_counts_as_small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(image_convolution, "FEWEST_NUMBERS", request.param)
+
+
+@pytest.mark.usefixtures("whatever_counts_as_small")
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("overrides", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("num_samples", [5_000, 4_837])
@@ -76,6 +83,7 @@ def distance(got: Tensor | None, expected: Tensor | None) -> float:
     return float((got - expected).norm() / expected.norm().clamp_min(1e-12))
 
 
+@pytest.mark.usefixtures("whatever_counts_as_small")
 @pytest.mark.parametrize(
     "layer",
     [
