@@ -133,7 +133,7 @@ def free_memory(device: torch.device, sharing: int) -> int | None:
 
     Args:
         device: CUDA devices have memory of their own.
-        sharing: Processes that may share the memory of a CPU.
+        sharing: Processes that may all be on this host, and share the memory of its CPU.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

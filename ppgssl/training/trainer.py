@@ -25,7 +25,6 @@ from ppgssl.errors import (
     DatasetError,
     SelfCheckError,
 )
-from ppgssl.host_memory import available_memory
 from ppgssl.models.autoencoder import build_autoencoder, count_flops, count_parameters
 from ppgssl.objectives.pretraining import PretrainingObjective
 from ppgssl.training.activations import keeps_activations, kept_bytes
@@ -42,6 +41,7 @@ from ppgssl.training.collapse import (
     is_past_grace,
 )
 from ppgssl.training.compiling import compile_layers, is_to_compile
+from ppgssl.training.device_cache import free_memory
 from ppgssl.training.device_load import device_load
 from ppgssl.training.devices import (
     detect_environment,
@@ -214,9 +214,7 @@ class TrainingRun:
             config.device, index=processes.local_rank if processes.count > 1 else None
         )
         self.amp_dtype = resolve_precision(config.training.precision, self.device)
-        available = available_memory()
-        if available is not None:
-            available //= processes.count  # which may all be on this host
+        available = free_memory(torch.device("cpu"), sharing=processes.count)
         in_memory = config.data.load_in_memory
         if in_memory == "auto":
             in_memory = dataset.pays_to_hold(available)
