@@ -85,5 +85,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	       "Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Installing into .venv (a minute or more; only when dependencies change)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from fastapi import APIRouter, Depends
 from fastapi import Path as PathParameter
-from scipy.signal import welch
 
 from api.curves import Curve, FromSeconds, MaxPoints, ToSeconds, curve, part_of
 from api.dependencies import JobDep, SettingsDep, StoreDep
@@ -141,6 +140,8 @@ def explained(target: Samples, output: Samples) -> float:
 
 def spectrum(x: Samples, fs_hz: float) -> Curve:
     """Frequency in Hz and power density per Hz of a signal (T,), after Welch."""
+    from scipy.signal import welch  # a second of every start, for those who look
+
     frequency, power = welch(x, fs_hz, nperseg=min(len(x), round(SPECTRUM_SECONDS * fs_hz)))
     kept = frequency <= SPECTRUM_UP_TO_HZ
     return [

@@ -8,7 +8,6 @@ Axes used in this file:
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import trim_mean
 
 from ppgssl.signal.beats import PULSE_BAND_HZ, find_crests
 from ppgssl.signal.filters import band_pass
@@ -42,8 +41,9 @@ def heart_rate_bpm(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.
     """
     num_stretches = max(1, int(x.shape[-1] / (STRETCH_S * fs_hz)))
     stretches = np.array_split(x, num_stretches, axis=-1)
-    rates = [_spectral_rate_bpm(stretch, fs_hz) for stretch in stretches]
-    return np.asarray(trim_mean(rates, TRIMMED_SHARE, axis=0))
+    rates = np.sort([_spectral_rate_bpm(stretch, fs_hz) for stretch in stretches], axis=0)
+    num_trimmed = int(TRIMMED_SHARE * num_stretches)
+    return np.asarray(rates[num_trimmed : num_stretches - num_trimmed].mean(axis=0))
 
 
 def autocorrelation_rate_bpm(x: npt.NDArray[np.floating], fs_hz: float) -> npt.NDArray[np.floating]:

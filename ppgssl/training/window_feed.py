@@ -17,6 +17,7 @@ from ppgssl.errors import ConfigError
 from ppgssl.training.device_cache import (
     MOST_OF_FREE_MEMORY,
     DeviceCache,
+    Wish,
     does_fit,
     free_memory,
     is_wanted,
@@ -52,6 +53,7 @@ class WindowFeed:
         self._windows = windows
         self._source: Windows | DeviceCache = windows
         self._config = config
+        self._wish: Wish = config.data.device_cache
         self._device = device
         self._processes = processes
         self._should_stop = should_stop
@@ -67,8 +69,7 @@ class WindowFeed:
             DatasetError: A file is damaged.
         """
         left = self._config.training.epochs - epoch
-        wish = self._config.data.device_cache
-        if not self._is_settled and is_wanted(wish, self._device, epochs_left=left):
+        if not self._is_settled and is_wanted(self._wish, self._device, epochs_left=left):
             for step in itertools.islice(self._read(epoch, start_batch), 1):
                 yield step
                 start_batch += step.count
@@ -88,31 +89,30 @@ class WindowFeed:
         """Copy the windows to the device where they fit; a copy that was stopped is dropped."""
         need = len(self._windows) * window_bytes(self._windows.window_samples)
         free = free_memory(self._device, self._processes.count)
-        wish = self._config.data.device_cache
-        if self._processes.any(not does_fit(wish, need, free)):
+        if self._processes.any(not does_fit(self._wish, need, free)):
             self._do_without(need, free)
         elif (filled := self._filled()) is not None:
+            self._source = filled
             self._note(
                 f"{len(filled)} training windows ({_megabytes(need)}) lie on {self._device}: "
                 "nothing more is read of them (data.device_cache)"
             )
-            self._source = filled
-            self._is_settled = True
+        else:
+            return
+        self._is_settled = True
 
     def _do_without(self, need: int, free: int | None) -> None:
-        wish = self._config.data.device_cache
         others = " or on another process's device" if self._processes.count > 1 else ""
         found = (
             f"the training windows take {_megabytes(need)}, more than "
-            f"{MOST_OF_FREE_MEMORY[wish]:.0%} of the {_megabytes(free or 0)} that are free on "
-            f"{self._device}{others} beside what a step needs"
+            f"{MOST_OF_FREE_MEMORY[self._wish]:.0%} of the {_megabytes(free or 0)} that are free "
+            f"on {self._device}{others} beside what a step needs"
         )
-        if wish is True:
+        if self._wish is True:
             raise ConfigError(
                 f"data.device_cache: {found}; use 'auto' or false, or a device with more memory"
             )
         self._note(f"{found}: they are read in every epoch (data.device_cache)")
-        self._is_settled = True
 
     def _filled(self) -> DeviceCache | None:
         """A copy of the windows on the device; None where the run was stopped meanwhile."""

@@ -15,6 +15,7 @@ from ppgssl.inference.encoder import load_encoder
 from ppgssl.inference.settings import EmbeddingSettings
 from ppgssl.jobs.kinds import EMBEDDINGS_FILE
 from ppgssl.jobs.records import NewJob
+from ppgssl.jobs.settings import Settings
 
 REAL_WORKER = [sys.executable, "-m", "worker"]
 SLOW_WORKER = [sys.executable, part_by_part.__file__]
@@ -22,17 +23,17 @@ RECORDINGS = 12
 WINDOWS = 3 * RECORDINGS
 
 
-def make_ready(bench: Bench, encoder_folder: Path) -> None:
+def make_ready(settings: Settings, encoder_folder: Path) -> None:
     """Recordings of half a minute at 125 Hz in `clinic`, and an encoder that is kept."""
     write_simulated(
-        bench.settings.data_root / "clinic",
+        settings.data_root / "clinic",
         subjects=RECORDINGS,
         minutes=0.5,
         fs_hz=125,
         seed=0,
         on_subject=lambda _: None,
     )
-    shutil.copytree(encoder_folder / "best", bench.settings.kept_encoders / "kept")
+    shutil.copytree(encoder_folder / "best", settings.kept_encoders / "kept")
 
 
 def create(bench: Bench, dataset: str = "clinic", **config: Any) -> str:

@@ -20,7 +20,7 @@ from ppgssl.jobs.tables import Job
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 FAKE_WORKER = [sys.executable, str(HERE / "serve_fake_runs.py")]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Bench:

@@ -15,7 +15,7 @@ from ppgssl.jobs.tables import Job
 
 @pytest.fixture
 def ready(bench: Bench, encoder_folder: Path) -> Bench:
-    make_ready(bench, encoder_folder)
+    make_ready(bench.settings, encoder_folder)
     return bench
 
 

@@ -1,7 +1,8 @@
-"""What the tests of several processes share: a cluster, a small dataset, a run by one process."""
+"""What tests of training share: a cluster, a small dataset, a run by one process; quicker runs."""
 
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from ray_cluster import cluster as cluster
 from runs import pulse_dataset, tiny_config
@@ -22,3 +23,9 @@ def by_one(dataset, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("one")
     train(tiny_config(), dataset, out)
     return out
+
+
+@pytest.fixture
+def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole runs repeat what tests of models, steps and shorter runs check, at half the speed."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -21,6 +21,9 @@ CACHED = "data.device_cache=true"
 BUFFER_MB = 0.008  # seven of the 22 windows: their order is made of several blocks
 
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Dataset:
     return pulse_dataset(tmp_path_factory.mktemp("data") / "pulses")

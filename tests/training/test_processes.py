@@ -23,6 +23,8 @@ from ppgssl.training.progress import CheckpointSaved
 from ppgssl.training.telling import describe_error, rebuild_error
 from ppgssl.training.trainer import TrainingRun, train
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 TWO = "training.devices=2"
 
 

@@ -11,6 +11,8 @@ from ppgssl.errors import SelfCheckError
 from ppgssl.training.self_check import SelfCheck, crop, pick_windows, self_check
 from ppgssl.training.trainer import never, train
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 ROOM_TO_LEARN = (
     "model.base_filters=16",
     "model.max_filters=64",

@@ -19,6 +19,8 @@ from ppgssl.errors import (
 from ppgssl.training.checkpoint import FILES
 from ppgssl.training.trainer import train
 
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Dataset:
@@ -72,7 +74,7 @@ def test_a_run_explains_windows_that_it_never_saw(tmp_path):
         "model.max_filters=32",
         "model.latent_dim=32",
         "model.bottleneck_dim=48",
-        "training.epochs=30",
+        "training.epochs=10",
         "training.batch_size=16",
         "training.learning_rate=0.005",
     )
@@ -80,7 +82,7 @@ def test_a_run_explains_windows_that_it_never_saw(tmp_path):
     train(config, data, tmp_path / "run", reporter=told)
 
     explained = [p.values["explained_variance"] for p in told.points if p.split == "val"]
-    assert explained[-1] > 0.3
+    assert explained[-1] > 0.6
     assert told.warnings == []
 
 

@@ -19,21 +19,22 @@ from embedding_jobs import (
     result_folder,
 )
 from labelled_pulses import SUBJECTS, WINDOWS_EACH, make_labelled_pulses
+from orders import Stages, order_of, refusal
 from worker_bench import Bench
 
 from ppgssl.data.dataset import open_dataset
 from ppgssl.errors import CheckpointWriteError
 from ppgssl.inference.bulk import BulkProgress
+from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import JobError
-from ppgssl.training.progress import Silent
+from ppgssl.jobs.settings import Settings
 from worker.embed import Pace, run
-from worker.order import Order
 from worker.reporter import Stage
 
 
 @pytest.fixture
 def ready(bench: Bench, encoder_folder: Path) -> Bench:
-    make_ready(bench, encoder_folder)
+    make_ready(bench.settings, encoder_folder)
     return bench
 
 
@@ -91,19 +92,21 @@ def test_a_dataset_is_embedded_as_it_is_cut(ready: Bench):
         ("empty", {}, "recording_invalid", "no recordings in"),
     ],
 )
-def test_a_job_that_cannot_be_done_fails_with_the_code_and_the_remedy(
-    ready: Bench, dataset: str, change: dict[str, Any], code: str, message: str
+def test_a_job_that_cannot_be_done_says_why_and_what_would_mend_it(
+    settings: Settings,
+    encoder_folder: Path,
+    dataset: str,
+    change: dict[str, Any],
+    code: str,
+    message: str,
 ):
-    (ready.settings.data_root / "empty").mkdir()
-    job_id = create(ready, dataset, **change)
+    make_ready(settings, encoder_folder)
+    (settings.data_root / "empty").mkdir()
 
-    ready.start_worker(REAL_WORKER)
-    job = ready.wait(job_id, lambda job: job.status.is_finished)
+    error = refusal(settings, JobKind.EMBED, {"encoder": {"sha256": "kept"}} | change, dataset)
 
-    assert job.error is not None
-    assert job.error["code"] == code
-    assert message in job.error["message"]
-    assert not result_folder(ready, job_id).exists()
+    assert error.code == code
+    assert message in str(error)
 
 
 def begun(bench: Bench) -> str:
@@ -158,6 +161,7 @@ def assert_alike(one: Path, other: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_hands_the_job_on_with_its_parts(ready: Bench):
     job_id = begun(ready)
 
@@ -172,39 +176,10 @@ def test_a_worker_that_is_told_to_stop_hands_the_job_on_with_its_parts(ready: Be
     assert len(embeddings(ready, job_id)) == summary(ready, job_id)["files"][0]["size"]
 
 
-class Stages(Silent):
-    """Keeps the stages that it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[Stage] = []
-
-    def stage(self, stage: Stage) -> None:
-        self.told.append(stage)
-
-
-def order_in(bench: Bench) -> Order:
-    """What the worker would order, outside of any claim."""
-    out = bench.settings.artifact_root / "claim"
-    out.mkdir()
-    return Order(
-        job_id="job_1",
-        attempt=1,
-        runner="worker.embed:run",
-        config={"encoder": {"sha256": "kept"}},
-        dataset="clinic",
-        data_root=str(bench.settings.data_root),
-        encoders=str(bench.settings.kept_encoders),
-        out=str(out),
-        resume_from=None,
-        device="cpu",
-        parent_pid=0,
-    )
-
-
 def test_a_full_disk_is_told_so_that_another_attempt_is_made(
     ready: Bench, monkeypatch: pytest.MonkeyPatch
 ):
-    order = order_in(ready)
+    order = order_of(ready.settings, JobKind.EMBED, {"encoder": {"sha256": "kept"}}, "clinic")
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

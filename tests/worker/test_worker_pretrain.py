@@ -3,10 +3,13 @@
 import sys
 
 import pytest
+from orders import refusal
 from pulse_jobs import make_pulses, pulse_config
 from worker_bench import Bench
 
+from ppgssl.jobs.kinds import JobKind
 from ppgssl.jobs.records import NewJob
+from ppgssl.jobs.settings import Settings
 
 REAL_WORKER = [sys.executable, "-m", "worker"]
 
@@ -45,20 +48,18 @@ def test_a_pretraining_job_leaves_losses_and_an_encoder(bench: Bench):
         (["device=cuda:7"], "pulses", "device_unavailable", "cuda:7"),
     ],
 )
-def test_a_job_that_cannot_be_run_fails_with_the_code_and_the_remedy(
-    bench: Bench, overrides: list[str], dataset: str, code: str, message: str
+def test_a_job_that_cannot_be_run_says_why_and_what_would_mend_it(
+    settings: Settings, overrides: list[str], dataset: str, code: str, message: str
 ):
-    make_pulses(bench.settings.data_root / "pulses")
-    job_id = create(bench, *overrides, dataset=dataset)
+    make_pulses(settings.data_root / "pulses")
 
-    bench.start_worker(REAL_WORKER)
-    job = bench.wait(job_id, lambda job: job.status.is_finished)
+    error = refusal(settings, JobKind.PRETRAIN, pulse_config(*overrides), dataset)
 
-    assert job.error is not None
-    assert job.error["code"] == code
-    assert message in job.error["message"]
+    assert error.code == code
+    assert message in str(error)
 
 
+@pytest.mark.slow
 def test_a_job_that_collapses_and_may_not_go_on_fails_and_keeps_its_checkpoint(bench: Bench):
     make_pulses(bench.settings.data_root / "pulses")
     as_drawn = ["model.pooling=mean", "model.pose_channels=0"]
