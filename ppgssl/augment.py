@@ -85,8 +85,8 @@ def estimate_snr_db(windows: Windows, *, fs_hz: float) -> PerWindow:
     power = torch.fft.rfft(windows.float()).abs().square().mean(1)
     frequency = torch.fft.rfftfreq(windows.shape[-1], 1 / fs_hz, device=windows.device)
     low, high = PULSE_BAND_HZ
-    signal = power[:, (frequency >= low) & (frequency <= high)].sum(-1)
-    noise = power[:, frequency > high].sum(-1)
+    signal = (power * ((frequency >= low) & (frequency <= high))).sum(-1)
+    noise = (power * (frequency > high)).sum(-1)
     tiny = torch.finfo(torch.float32).tiny
     return (10 * torch.log10((signal + tiny) / (noise + tiny))).clamp(*SNR_RANGE_DB)
 

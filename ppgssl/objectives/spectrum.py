@@ -44,7 +44,8 @@ def log_spectrum(samples: Float[Tensor, "N L"], fs_hz: float) -> Float[Tensor, "
     frequency = torch.fft.rfftfreq(padded, 1 / fs_hz, device=samples.device)
     edges = torch.linspace(*BAND_HZ, BANDS + 1, device=samples.device)
     band = torch.bucketize(frequency, edges) - 1
-    inside = (band >= 0) & (band < BANDS)
-    sums = power.new_zeros(len(power), BANDS).index_add_(1, band[inside], power[:, inside])
-    counts = torch.bincount(band[inside], minlength=BANDS).clamp_min(1)
-    return torch.log(sums / counts + FLOOR)
+    # What no band has goes into one more: to leave it out, a GPU would have to count it first.
+    band = torch.where((band >= 0) & (band < BANDS), band, BANDS)
+    sums = power.new_zeros(len(power), BANDS + 1).index_add_(1, band, power)
+    counts = power.new_zeros(BANDS + 1).index_add_(0, band, torch.ones_like(frequency))
+    return torch.log(sums / counts.clamp_min(1) + FLOOR)[:, :BANDS]
