@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 class DeviceLoad:
     """`utilisation`: share of the last moment in which the device computed, 0 to 1.
 
-    None is what is not known: all of a CPU, and the utilisation without the driver's library
-    (`pip install 'ppgssl[gpu]'`).
+    None is what is not known: all of a CPU, and the utilisation where the driver does not say it
+    (on a part of a GPU, in some containers) or its library is missing (the extra `gpu`).
     """
 
     memory_bytes: int | None = None
@@ -32,7 +32,7 @@ def device_load(device: torch.device) -> DeviceLoad:
 def _utilisation(device: torch.device) -> float | None:
     try:
         return torch.cuda.utilization(device) / 100
-    except (ModuleNotFoundError, RuntimeError) as error:
+    except Exception as error:  # NVML's own are of no other class; a figure must not end a run
         _say_once(str(error))
         return None
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pynvml import NVMLError_NotSupported
 
 from ppgssl.training.device_load import DeviceLoad, device_load
 
@@ -25,7 +26,9 @@ def test_memory_and_utilisation_are_those_of_the_whole_device():
 
 
 @pytest.mark.usefixtures("device_in_use")
-@pytest.mark.parametrize("error", [ModuleNotFoundError("pynvml"), RuntimeError("no driver")])
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("pynvml"), RuntimeError("no driver"), NVMLError_NotSupported()]
+)
 def test_a_utilisation_that_cannot_be_asked_for_is_not_known(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
