@@ -68,6 +68,8 @@ def measure_pulses(
 ) -> Pulses:
     """Measure clean windows; a segment that the window does not fill is left out.
 
+    Computed in float32 even under autocast: the weights of unclear spectra are 0 in float16.
+
     Args:
         denoised: Standardised windows, of which the beats are found.
         recorded: The same windows with their baseline, which breathing moves.
@@ -75,25 +77,26 @@ def measure_pulses(
         segment_samples: Samples of one segment; a shorter window is one segment.
         token_samples: From one token to the next.
     """
-    clean = denoised.float()
-    rate, trust = _segment_rates(split_samples(clean, segment_samples), fs_hz)
-    local, filled = local_rate_bpm(clean, fs_hz, token_samples)
-    at = torch.arange(local.shape[-1], device=clean.device) * token_samples // segment_samples
-    inside = at < trust.shape[-1]
-    pulse = band_pass(clean, fs_hz, *PULSE_BAND_HZ)
-    breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
-    entropy = torch.special.entr(breathing).sum(-1)
-    breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
-    if recorded.shape[-1] < SHORTEST_FOR_BREATHING_S * fs_hz:
-        breathing_trust = torch.zeros_like(breathing_trust)
-    return Pulses(
-        rate_bpm=rate,
-        trust=trust,
-        local_bpm=local,
-        local_trust=trust[:, at.clamp_max(trust.shape[-1] - 1)] * inside * filled,
-        breathing_bpm=BREATHING.rates(breathing.device)[breathing.argmax(-1)],
-        breathing_trust=breathing_trust,
-    )
+    with torch.autocast(denoised.device.type, enabled=False):
+        clean = denoised.float()
+        rate, trust = _segment_rates(split_samples(clean, segment_samples), fs_hz)
+        local, filled = local_rate_bpm(clean, fs_hz, token_samples)
+        at = torch.arange(local.shape[-1], device=clean.device) * token_samples // segment_samples
+        inside = at < trust.shape[-1]
+        pulse = band_pass(clean, fs_hz, *PULSE_BAND_HZ)
+        breathing = breathing_distribution(recorded.float(), pulse, fs_hz)
+        entropy = torch.special.entr(breathing).sum(-1)
+        breathing_trust = ((LOST_ENTROPY - entropy) / (LOST_ENTROPY - SURE_ENTROPY)).clamp(0, 1)
+        if recorded.shape[-1] < SHORTEST_FOR_BREATHING_S * fs_hz:
+            breathing_trust = torch.zeros_like(breathing_trust)
+        return Pulses(
+            rate_bpm=rate,
+            trust=trust,
+            local_bpm=local,
+            local_trust=trust[:, at.clamp_max(trust.shape[-1] - 1)] * inside * filled,
+            breathing_bpm=BREATHING.rates(breathing.device)[breathing.argmax(-1)],
+            breathing_trust=breathing_trust,
+        )
 
 
 def _segment_rates(

@@ -56,7 +56,9 @@ BREATHING = RateScale(5.0, 40.0, 71, direction=1, usual=18.0, step=1.5, toleranc
 def read_rate(vectors: Vectors, scale: RateScale) -> Rates:
     """The rate that vectors say, per minute."""
     signs = directions(vectors.shape[-1], vectors.device)[scale.direction]
-    return scale.usual + scale.step * (vectors.float() @ signs) / vectors.shape[-1]
+    with torch.autocast(vectors.device.type, enabled=False):
+        along = vectors.float() @ signs / vectors.shape[-1]
+    return scale.usual + scale.step * along
 
 
 def rate_distance(
@@ -78,5 +80,6 @@ def rate_distance(
 def without_rates(vectors: Vectors) -> Vectors:
     """What vectors say beside the two rates."""
     signs = directions(vectors.shape[-1], vectors.device)
-    along = vectors.float() @ signs.T / vectors.shape[-1]
-    return vectors - along @ signs
+    with torch.autocast(vectors.device.type, enabled=False):
+        along = vectors.float() @ signs.T / vectors.shape[-1]
+        return vectors - along @ signs
