@@ -5,6 +5,9 @@ import pytest
 import torch
 from runs import Recorded, pulse_dataset, stop_after, tiny_config
 
+from benchmarks.training import write_dataset
+from ppgssl.config import load_config
+from ppgssl.data.dataset import open_dataset
 from ppgssl.inference.encoder import load_encoder
 from ppgssl.training.trainer import train
 
@@ -36,6 +39,22 @@ def test_a_run_on_cuda_learns_in_every_precision(tmp_path, precision: str):
     )
     explained = [p.values["explained_variance"] for p in told.points if p.split == "val"]
     assert explained[-1] > 0.2
+
+
+def test_the_default_recipe_trains_in_the_default_precision(tmp_path):
+    write_dataset(tmp_path / "data", 64, samples=7500)
+    told = Recorded()
+    config = load_config(
+        "ssl_pretraining",
+        ["device=cuda", "data.window_seconds=60", "training.batch_size=8", "training.epochs=4"],
+    )
+
+    train(config, open_dataset(tmp_path / "data"), tmp_path / "run", reporter=told)
+
+    assert told.plans[0].precision == "float16"
+    totals = [point.values["total"] for point in told.points]
+    assert np.isfinite(totals).all()
+    assert totals[-1] < totals[0]
 
 
 def test_a_stopped_run_on_cuda_resumes_with_its_scaler(tmp_path):
