@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+import ppgssl
+
 DEVICE = torch.device("cuda:0")
-OUR_CODE = "ppgssl"
+OUR_CODE = Path(ppgssl.__file__).parent
 
 BETWEEN_DEVICES = ("aten.copy_", "aten._to_copy")
 INDEXING = ("aten.index", "aten.index_put_", "aten._index_put_impl_")  # by an index on the host
@@ -166,8 +168,8 @@ def count_wait(waits: Waits) -> None:
     frame = sys._getframe()
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if OUR_CODE in path.parts and "site-packages" not in path.parts:
-            waits["/".join(path.parts[-2:])] += 1
+        if path.is_relative_to(OUR_CODE):
+            waits[path.relative_to(OUR_CODE).as_posix()] += 1
             return
         frame = frame.f_back
 
