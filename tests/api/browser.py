@@ -59,7 +59,7 @@ def without_errors(page: Page) -> Iterator[None]:
     page.remove_listener("pageerror", note_exception)
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
-    assert errors == []
+    assert not errors, "\n".join(errors)
 
 
 def wait_until(page: Page, script: str) -> None:
