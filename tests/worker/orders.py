@@ -1,5 +1,6 @@
 """Orders as a worker gives them, done in the test's own process."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,5 +48,5 @@ def refusal(settings: Settings, kind: JobKind, config: dict[str, Any], dataset: 
     order = order_of(settings, kind, config, dataset)
     with pytest.raises(PpgsslError) as refused:
         load_runner(order.runner)(order, Stages(), lambda: False)
-    assert list((settings.artifact_root / "claim").iterdir()) == []
+    assert list(Path(order.out).iterdir()) == []
     return refused.value

@@ -31,6 +31,8 @@ from ppgssl.jobs.settings import Settings
 from worker.embed import Pace, run
 from worker.reporter import Stage
 
+BY_THE_KEPT = {"encoder": {"sha256": "kept"}}
+
 
 @pytest.fixture
 def ready(bench: Bench, encoder_folder: Path) -> Bench:
@@ -103,7 +105,7 @@ def test_a_job_that_cannot_be_done_says_why_and_what_would_mend_it(
     make_ready(settings, encoder_folder)
     (settings.data_root / "empty").mkdir()
 
-    error = refusal(settings, JobKind.EMBED, {"encoder": {"sha256": "kept"}} | change, dataset)
+    error = refusal(settings, JobKind.EMBED, BY_THE_KEPT | change, dataset)
 
     assert error.code == code
     assert message in str(error)
@@ -179,7 +181,7 @@ def test_a_worker_that_is_told_to_stop_hands_the_job_on_with_its_parts(ready: Be
 def test_a_full_disk_is_told_so_that_another_attempt_is_made(
     ready: Bench, monkeypatch: pytest.MonkeyPatch
 ):
-    order = order_of(ready.settings, JobKind.EMBED, {"encoder": {"sha256": "kept"}}, "clinic")
+    order = order_of(ready.settings, JobKind.EMBED, BY_THE_KEPT, "clinic")
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
