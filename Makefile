@@ -18,6 +18,8 @@ INSTALLED := .venv/.installed
 
 export PORT KEEP
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes; only the first of them should compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(CI),true)
 export NO_COLOR := 1
 unexport FORCE_COLOR CLICOLOR_FORCE
