@@ -272,14 +272,19 @@ def losses_command(
 
 @app.command("cancel")
 def cancel_command(
-    job_id: JobId, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = False
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait", help="Return once the job has ended.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Cancel a job: a queued one at once, a running one within seconds.
 
-    Example: ppgssl jobs cancel job_0123456789abcdef0123
+    Example: ppgssl jobs cancel job_0123456789abcdef0123 --wait
     """
     with connected(url, api_key) as client:
-        _show(client.cancel(job_id), as_json=as_json)
+        job = client.cancel(job_id)
+        _show(client.wait(job_id) if wait else job, as_json=as_json)
 
 
 @app.command("pause")

@@ -240,7 +240,9 @@ class JobLife(RuleBasedStateMachine):
 @pytest.fixture
 def service(tmp_path: Path, database_url: str) -> Iterator[Service]:
     """A service on each database, whose housekeeping does not take lost jobs."""
-    settings = settings_in(tmp_path, database_url=database_url, housekeeping_seconds=3600)
+    settings = settings_in(
+        tmp_path, database_url=database_url, housekeeping_seconds=3600, rate_limit_per_minute=0
+    )
     make_dataset(settings.data_root / "made")
     with serving(settings) as service:
         service.http.timeout = 120  # the first job brings PyTorch

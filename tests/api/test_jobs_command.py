@@ -1,7 +1,9 @@
 """`ppgssl jobs ...` against the real service: output, exit codes, settings."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,17 @@ def test_pause_resume_and_cancel_print_the_new_status(command: Service):
     ]
 
     assert statuses == ["paused", "queued", "cancelled"]
+
+
+def test_cancelling_can_wait_until_the_run_has_stopped(command: Service):
+    claim = command.run()
+    with ThreadPoolExecutor() as pool:
+        cancelling = pool.submit(run, "cancel", claim.job.id, "--wait", "--json")
+        while command.store.get(claim.job.id).requested_action != "cancel":
+            time.sleep(0.01)
+        command.store.hand_back(claim.lease, "the run stopped")
+
+    assert json.loads(cancelling.result().stdout)["status"] == "cancelled"
 
 
 def test_watching_a_job_that_succeeds_exits_0(command: Service, best_folder: Path):

@@ -1,4 +1,8 @@
-"""Host memory of a training run does not grow with the dataset."""
+"""Host memory of a training run does not grow with the dataset.
+
+Of memory that is no file's: what is mapped of the dataset counts as resident, and the system takes
+it back when it needs it.
+"""
 
 import subprocess
 import sys
@@ -12,7 +16,7 @@ from ppgssl.data.writer import DatasetWriter
 
 WINDOW_SAMPLES = 75_000
 TRAIN_AND_TELL_PEAK = """
-import resource, sys
+import sys, threading
 from pathlib import Path
 from ppgssl.config import load_config
 from ppgssl.data.dataset import open_dataset
@@ -20,8 +24,22 @@ from ppgssl.training.trainer import train
 config = load_config("as_drawn", [  # the cheapest: reading is what is measured
     "model.base_filters=2", "model.max_filters=8", "training.epochs=1", "device=cpu",
 ])
+
+def anonymous_bytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+def watch():
+    while not over.wait(0.02):
+        seen.append(anonymous_bytes())
+
+over, seen = threading.Event(), []
+watcher = threading.Thread(target=watch)
+watcher.start()
 train(config, open_dataset(Path(sys.argv[1])), Path(sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+over.set()
+watcher.join()
+print(max(seen))
 """
 
 
@@ -52,9 +70,9 @@ def peak_bytes(dataset: Path, out: Path) -> int:
 
 
 @pytest.mark.slow
-def test_fifteen_times_the_windows_need_no_more_than_the_two_buffers_more(tmp_path):
+def test_fifteen_times_the_windows_need_no_more_than_a_tenth_of_them_more(tmp_path):
     few = peak_bytes(write_windows(tmp_path / "few", 100), tmp_path / "run-few")
     many = peak_bytes(write_windows(tmp_path / "many", 1_500), tmp_path / "run-many")
 
-    dataset_bytes = 1_500 * 2 * 4 * WINDOW_SAMPLES
-    assert many - few < 600e6 < dataset_bytes
+    more_bytes = 1_400 * 2 * 4 * WINDOW_SAMPLES
+    assert many - few < more_bytes / 10
