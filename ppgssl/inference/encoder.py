@@ -33,7 +33,7 @@ from ppgssl.signal.resample import resample
 
 # of one forward pass, by device: few enough for a core's caches, many enough to fill a GPU
 PASS_SAMPLES = {"cpu": 80_000, "cuda": 600_000}
-ONE_CORE_SAMPLES = 10_000  # a lone pass of fewer is sooner done by one core than shared
+ONE_CORE_SAMPLES = 3_000  # a lone pass of fewer is sooner done by one core than shared
 
 Signals = Float[np.ndarray, "N T"]
 
