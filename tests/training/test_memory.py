@@ -34,7 +34,7 @@ def watch():
         seen.append(anonymous_bytes())
 
 over, seen = threading.Event(), []
-watcher = threading.Thread(target=watch)
+watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
 train(config, open_dataset(Path(sys.argv[1])), Path(sys.argv[2]))
 over.set()
