@@ -180,14 +180,16 @@ def drop(files: Sequence[Path]) -> None:
 
 def anonymous_mb(windows: Windows, size: Size) -> float:
     """By how much memory that is no file's grows in an epoch, at most."""
-    before = _anonymous_mb()
+    before = anonymous_bytes()
     batches = enumerate(windows.batches(size.batch, seed=0, epoch=1))
-    return max(_anonymous_mb() for number, _ in batches if number % 100 == 0) - before
+    most = max(anonymous_bytes() for number, _ in batches if number % 100 == 0)
+    return (most - before) / 2**20
 
 
-def _anonymous_mb() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+def anonymous_bytes(process: str = "self") -> int:
+    """Memory of a process, by its id, that is no file's; none once it has ended."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
 
 
 def augmented(windows: Windows, size: Size) -> Figure:

@@ -54,20 +54,25 @@ class Killer:
                 self.run_kills += 1
 
 
-def survive(bench: Bench, *, workers: int, jobs: int, every_s: float, shots: int) -> Killer:
-    """Run so many jobs with so many workers, under fire from the first step on.
+def create_jobs(bench: Bench, count: int) -> list[str]:
+    return [
+        bench.create(steps=STEPS, step_s=0.03, max_attempts=ENDLESS_ATTEMPTS) for _ in range(count)
+    ]
+
+
+def survive(
+    bench: Bench, jobs: Sequence[str], *, workers: int, every_s: float, shots: int
+) -> Killer:
+    """Run jobs with so many workers, under fire from the first step on.
 
     Where a worker takes longer to start than it lives, only the end of the fire lets jobs end.
     """
-    ids = [
-        bench.create(steps=STEPS, step_s=0.03, max_attempts=ENDLESS_ATTEMPTS) for _ in range(jobs)
-    ]
     for _ in range(workers):
         bench.start_worker()
-    bench.wait_for_step(ids[0], 1)
+    bench.wait_for_step(jobs[0], 1)
     killer = Killer(bench, every_s=every_s)
-    killer.run_until(lambda: succeeded(bench, jobs) == jobs, shots=shots)
-    for job_id in ids:
+    killer.run_until(lambda: succeeded(bench, len(jobs)) == len(jobs), shots=shots)
+    for job_id in jobs:
         bench.wait_for_status(job_id, "succeeded")
     bench.stop_workers()
     return killer
@@ -77,14 +82,12 @@ def succeeded(bench: Bench, most: int) -> int:
     return len(bench.store.jobs(JobFilter(status="succeeded"), limit=most).items)
 
 
-def all_jobs(bench: Bench, count: int) -> Sequence[str]:
-    return [job.id for job in bench.store.jobs(JobFilter(), limit=count).items]
-
-
 def test_twelve_jobs_finish_exactly_once_under_fire(bench: Bench):
-    killer = survive(bench, workers=3, jobs=12, every_s=0.4, shots=40)
+    jobs = create_jobs(bench, 12)
 
-    damages = [damage(bench, job_id, STEPS) for job_id in all_jobs(bench, 12)]
+    killer = survive(bench, jobs, workers=3, every_s=0.4, shots=40)
+
+    damages = [damage(bench, job_id, STEPS) for job_id in jobs]
     assert damages == [[]] * 12
     assert killer.worker_kills > 0
     assert killer.run_kills > 0
@@ -94,10 +97,10 @@ def test_twelve_jobs_finish_exactly_once_under_fire(bench: Bench):
 @pytest.mark.timeout(2400)
 def test_five_hundred_jobs_finish_exactly_once_under_fire(bench: Bench, record_property):
     began = time.monotonic()
+    jobs = create_jobs(bench, 500)
 
-    killer = survive(bench, workers=8, jobs=500, every_s=0.25, shots=1000)
+    killer = survive(bench, jobs, workers=8, every_s=0.25, shots=1000)
 
-    jobs = all_jobs(bench, 500)
     attempts = [bench.store.get(job_id).attempt for job_id in jobs]
     record_property("minutes", round((time.monotonic() - began) / 60, 1))
     record_property("workers killed", killer.worker_kills)

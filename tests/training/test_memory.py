@@ -6,17 +6,19 @@ it back when it needs it.
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.loader import anonymous_bytes
 from ppgssl.data.schema import windows_table
 from ppgssl.data.writer import DatasetWriter
 
 WINDOW_SAMPLES = 75_000
-TRAIN_AND_TELL_PEAK = """
-import sys, threading
+TRAIN = """
+import sys
 from pathlib import Path
 from ppgssl.config import load_config
 from ppgssl.data.dataset import open_dataset
@@ -24,22 +26,7 @@ from ppgssl.training.trainer import train
 config = load_config("as_drawn", [  # the cheapest: reading is what is measured
     "model.base_filters=2", "model.max_filters=8", "training.epochs=1", "device=cpu",
 ])
-
-def anonymous_bytes():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-
-def watch():
-    while not over.wait(0.02):
-        seen.append(anonymous_bytes())
-
-over, seen = threading.Event(), []
-watcher = threading.Thread(target=watch, daemon=True)
-watcher.start()
 train(config, open_dataset(Path(sys.argv[1])), Path(sys.argv[2]))
-over.set()
-watcher.join()
-print(max(seen))
 """
 
 
@@ -64,9 +51,13 @@ def write_windows(out: Path, count: int) -> Path:
 
 
 def peak_bytes(dataset: Path, out: Path) -> int:
-    command = [sys.executable, "-c", TRAIN_AND_TELL_PEAK, str(dataset), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    peak = 0
+    with subprocess.Popen([sys.executable, "-c", TRAIN, str(dataset), str(out)]) as training:
+        while training.poll() is None:
+            peak = max(peak, anonymous_bytes(str(training.pid)))
+            time.sleep(0.02)
+    assert training.returncode == 0
+    return peak
 
 
 @pytest.mark.slow
